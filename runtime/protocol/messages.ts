@@ -1,0 +1,74 @@
+// What passes between a page and its model worker. Comlink carries the calls of `RuntimeService`; each long operation
+// (loading, an answer) has a MessagePort of its own, so that parts stream without a round trip and a cancel is one message.
+// Every failure crosses as WpErrorData, never as a bare string. The page's side is runtime/client.ts, the worker's is
+// runtime/host.ts.
+
+import type { WpErrorData } from '../errors.ts';
+import type {
+  BackendName,
+  BenchmarkResult,
+  Capabilities,
+  ChatMessage,
+  ChatPart,
+  GenerationOptions,
+  LoadProgress,
+  MemoryReport,
+  ModelInfo,
+  Precision,
+} from '../types.ts';
+
+/** Every call answers with one of these; `unwrap` in client.ts turns a failure back into a WpError. */
+export type Reply<T> = { ok: true; value: T } | { ok: false; error: WpErrorData };
+
+export type ModelId = number;
+
+export interface LoadRequest {
+  /** An absolute URL, a hub id, or `wp:name`. */
+  source: string | readonly File[];
+  /** Where `wp:` models are: the folder of the package's own files. */
+  embeddedBase: string;
+  precision: Precision;
+  backend: BackendName | 'auto';
+  contextLength: number | undefined;
+  threads: number | undefined;
+  memoryLimitBytes: number | undefined;
+  headers: Record<string, string> | undefined;
+}
+
+export interface GenerateRequest {
+  model: ModelId;
+  prompt: { messages: readonly ChatMessage[] } | { text: string };
+  options: GenerationOptions;
+}
+
+/** Worker → page on the port of a load. The last message is `loaded`, `failed` or `aborted`. */
+export type LoadEvent =
+  | { type: 'progress'; progress: LoadProgress }
+  | { type: 'loaded'; model: ModelId; info: ModelInfo }
+  | { type: 'failed'; error: WpErrorData }
+  | { type: 'aborted' };
+
+/** Worker → page on the port of an answer. The last message is a part that is done, `failed` or `aborted`. */
+export type GenerateEvent =
+  | { type: 'part'; part: ChatPart }
+  | { type: 'failed'; error: WpErrorData }
+  | { type: 'aborted'; part: Extract<ChatPart, { done: true }> };
+
+/** Page → worker on either port. */
+export interface AbortMessage {
+  type: 'abort';
+}
+
+/** The calls that Comlink carries. */
+export interface RuntimeService {
+  capabilities(): Promise<Reply<Capabilities>>;
+  load(request: LoadRequest, port: MessagePort): Promise<void>;
+  generate(request: GenerateRequest, port: MessagePort): Promise<void>;
+  /** Token count of a text, for budgets and tests. */
+  tokenize(model: ModelId, text: string): Promise<Reply<number[]>>;
+  /** Logits [tokens.length, vocabulary] of a sequence without a cache: for evaluation. Transferred. */
+  logits(model: ModelId, tokens: readonly number[]): Promise<Reply<Float32Array>>;
+  memory(model: ModelId): Promise<Reply<MemoryReport>>;
+  benchmark(model: ModelId, sizes: { promptTokens: number; decodeTokens: number }): Promise<Reply<BenchmarkResult>>;
+  dispose(model: ModelId): Promise<Reply<null>>;
+}

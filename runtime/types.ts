@@ -1,0 +1,173 @@
+// The public types: what a page, an application or the CLI says to the runtime and hears back. Plain data, so that the
+// same types cross the worker's port (protocol/) unchanged.
+
+/** Where a model comes from: see `loadModel`. */
+export type ModelSource = string | URL | readonly File[];
+
+/** How many bits a weight takes on the device. `auto` lets the plan decide and say why. */
+export type Precision = 'auto' | '4bit' | '8bit' | 'f16';
+
+/** What runs the model. `auto` takes WebGPU where there is one, and WASM where there is none. */
+export type BackendName = 'webgpu' | 'wasm';
+
+export interface LoadOptions {
+  /** Default `auto`. */
+  precision?: Precision | undefined;
+  /** Default `auto`. A backend that is asked for by name and is not there is an error, never a silent change. */
+  backend?: BackendName | 'auto' | undefined;
+  /** Tokens of context to make room for; default: what the model allows, at most 4,096. */
+  contextLength?: number | undefined;
+  /** Threads of the WASM backend; default: all cores on an isolated page and in Node, else 1. */
+  threads?: number | undefined;
+  /** Refuse, before downloading, a plan that needs more bytes than this in all. */
+  memoryLimitBytes?: number | undefined;
+  /** `onProgress` is called at most about ten times a second, and once at the end. */
+  onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** Cancels the load at any moment; the promise rejects with an AbortError. */
+  signal?: AbortSignal | undefined;
+  /** Sent with the download's requests (a hub token, say). Never stored. */
+  headers?: Record<string, string> | undefined;
+}
+
+export interface LoadProgress {
+  phase: 'resolving' | 'downloading' | 'compiling' | 'ready';
+  /** Bytes that have arrived, and bytes in all once they are known. */
+  loadedBytes: number;
+  totalBytes: number | undefined;
+  /** Of the last seconds; undefined until it can be told. */
+  bytesPerSecond: number | undefined;
+  secondsLeft: number | undefined;
+  /** The file that is arriving. */
+  file: string | undefined;
+  /** Bytes that came from the browser's own store instead of the network. */
+  cachedBytes: number;
+}
+
+export interface ChatMessage {
+  role: 'system' | 'user' | 'assistant';
+  content: string;
+}
+
+export interface GenerationOptions {
+  /** Default: the model's generation_config, else 512. */
+  maxTokens?: number | undefined;
+  /** 0 is greedy. Default: the model's generation_config, else 0.7. */
+  temperature?: number | undefined;
+  /** Keep the k likeliest tokens; 0 keeps all. */
+  topK?: number | undefined;
+  /** Keep the likeliest tokens whose probabilities sum to p; 1 keeps all. */
+  topP?: number | undefined;
+  /** Drop tokens less likely than minP × the likeliest; 0 drops none. */
+  minP?: number | undefined;
+  /** Divide (or multiply, below 0) the logits of tokens that have appeared; 1 changes nothing. */
+  repetitionPenalty?: number | undefined;
+  /** Any integer; the same seed, model, backend and options give the same text. Default: random. */
+  seed?: number | undefined;
+  /** Generation stops before the first of these; they are never shown, not even in part. */
+  stop?: string | readonly string[] | undefined;
+}
+
+export interface ChatOptions extends GenerationOptions {
+  signal?: AbortSignal | undefined;
+}
+
+export type FinishReason = 'stop' | 'length' | 'abort';
+
+export interface Usage {
+  promptTokens: number;
+  completionTokens: number;
+  totalTokens: number;
+  /** Prompt tokens that were already in the KV cache from an earlier turn. */
+  cachedPromptTokens: number;
+}
+
+export interface Timing {
+  /** From the call to the first token's text. */
+  timeToFirstTokenMs: number;
+  promptTokensPerSecond: number;
+  /** Of the tokens after the first; 0 when there was only one. */
+  tokensPerSecond: number;
+  totalMs: number;
+}
+
+/** One piece of a streamed answer. The last one has `done: true`, an empty text and the figures. */
+export type ChatPart =
+  | { done: false; text: string }
+  | { done: true; text: ''; finishReason: FinishReason; usage: Usage; timing: Timing };
+
+/** Planned and actual bytes of what a model holds. */
+export interface MemoryReport {
+  planned: { weights: number; keyValueCache: number; activations: number; total: number };
+  actual: { weights: number; keyValueCache: number; activations: number; other: number; total: number };
+  /** Tokens in the KV cache now, and room for. */
+  contextUsed: number;
+  contextLength: number;
+}
+
+/** What was decided for this model on this device, each decision with its reason. */
+export interface PlanReport {
+  backend: BackendName;
+  backendDescription: string;
+  precision: Exclude<Precision, 'auto'>;
+  /** Of all matrices, scales included. */
+  bitsPerWeight: number;
+  contextLength: number;
+  threads: number;
+  memory: { weights: number; keyValueCache: number; activations: number; total: number };
+  downloadBytes: number;
+  reasons: readonly { topic: string; reason: string }[];
+}
+
+export interface ModelInfo {
+  /** The source as given. */
+  source: string;
+  modelType: string;
+  parameters: number;
+  vocabularySize: number;
+  layers: number;
+  maxContextLength: number;
+  hasChatTemplate: boolean;
+  plan: PlanReport;
+  /** What a person should be told beside the model's answers, from its card; '' when there is nothing. */
+  notice: string;
+  defaults: Required<Pick<GenerationOptions, 'maxTokens' | 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty'>>;
+}
+
+/** Throughput of the program itself, without tokenizer and sampler: what `bench/` prints. */
+export interface BenchmarkResult {
+  promptTokens: number;
+  promptTokensPerSecond: number;
+  decodeTokens: number;
+  decodeTokensPerSecond: number;
+  dispatchesPerToken: number;
+  weightBytesPerToken: number;
+  kernels: readonly { operation: string; variant: string }[];
+  memory: MemoryReport;
+}
+
+/** What this browser and device can do, as plain data. */
+export interface Capabilities {
+  webgpu:
+    | {
+        available: true;
+        vendor: string;
+        architecture: string;
+        description: string;
+        isFallback: boolean;
+        features: readonly string[];
+        maxBufferBytes: number;
+        maxStorageBindingBytes: number;
+        maxWorkgroupInvocations: number;
+        maxWorkgroupStorageBytes: number;
+      }
+    | { available: false; reason: string };
+  webnn: { available: boolean; reason: string };
+  wasm: { available: boolean; simd: boolean; relaxedSimd: boolean; threads: boolean; reason: string };
+  crossOriginIsolated: boolean;
+  /** Logical cores that the browser admits to. */
+  cores: number;
+  /** navigator.deviceMemory in bytes, where the browser tells. */
+  deviceMemoryBytes: number | undefined;
+  storage: { opfs: boolean; quotaBytes: number | undefined; usedBytes: number | undefined };
+  browser: { name: string; version: string; mobile: boolean };
+}
