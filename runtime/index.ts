@@ -1,0 +1,16 @@
+// The public API without elements. Importing it does nothing: no worker, no device, no globals; in Node and in
+// server-side rendering too.
+
+export { loadModel, detectCapabilities } from './client.ts';
+export { configureRuntime, type RuntimeConfiguration } from './environment.ts';
+export { WpError, isAbortError, type WpErrorCode, type WpErrorData } from './errors.ts';
+export type * from './types.ts';
+export type {
+  Model,
+  ChatFunction,
+  Completion,
+  CompletionChunk,
+  CompletionRequest,
+  CompletionUsage,
+  CreateCompletion,
+} from './model.ts';

@@ -1,0 +1,133 @@
+// A model as the page holds it: every call goes to the worker (client.ts), every answer comes back on a port of its own.
+
+import * as Comlink from 'comlink';
+import { type Connection, unwrap } from './connection.ts';
+import { abortError, throwIfAborted, WpError } from './errors.ts';
+import type { ChatFunction, Model } from './model.ts';
+import type { GenerateEvent, GenerateRequest, ModelId, Reply } from './protocol/messages.ts';
+import { createCompletions } from './tasks/completions.ts';
+import type { BenchmarkResult, ChatMessage, ChatOptions, ChatPart, MemoryReport, ModelInfo } from './types.ts';
+
+export class RemoteModel implements Model {
+  readonly chat: ChatFunction;
+  readonly #link: Connection;
+  readonly #id: ModelId;
+  /** While the model is held, a Node process stays alive for it only during calls; a page does not care. */
+  readonly #running = new Set<AbortController>();
+  #disposed = false;
+
+  constructor(
+    link: Connection,
+    id: ModelId,
+    readonly info: ModelInfo,
+  ) {
+    this.#link = link;
+    this.#id = id;
+    const chat = (messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncIterableIterator<ChatPart> =>
+      this.#generate({ messages }, options);
+    this.chat = Object.assign(chat, { completions: createCompletions(chat, info.source) });
+  }
+
+  get disposed(): boolean {
+    return this.#disposed;
+  }
+
+  complete(text: string, options: ChatOptions = {}): AsyncIterableIterator<ChatPart> {
+    return this.#generate({ text }, options);
+  }
+
+  tokenize(text: string): Promise<number[]> {
+    return this.#call((service) => service.tokenize(this.#id, text));
+  }
+
+  logits(tokens: readonly number[]): Promise<Float32Array> {
+    return this.#call((service) => service.logits(this.#id, tokens));
+  }
+
+  memory(): Promise<MemoryReport> {
+    return this.#call((service) => service.memory(this.#id));
+  }
+
+  benchmark(sizes: { promptTokens?: number; decodeTokens?: number } = {}): Promise<BenchmarkResult> {
+    const { promptTokens = 512, decodeTokens = 128 } = sizes;
+    return this.#call((service) => service.benchmark(this.#id, { promptTokens, decodeTokens }));
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const controller of this.#running) controller.abort();
+    await unwrap(this.#link, this.#link.service.dispose(this.#id));
+  }
+
+  #call<T>(send: (service: Connection['service']) => Promise<Reply<T>>): Promise<T> {
+    this.#assertUsable();
+    return unwrap(this.#link, send(this.#link.service));
+  }
+
+  #assertUsable(): void {
+    if (!this.#disposed) return;
+    throw new WpError('disposed', 'This model has been disposed.', 'Load it again with loadModel().', {
+      source: this.info.source,
+    });
+  }
+
+  /**
+   * Parts of one answer. The generation starts at the first `next()`; leaving the loop early, by `break` or by an exception,
+   * stops it in the worker.
+   */
+  async *#generate(prompt: GenerateRequest['prompt'], options: ChatOptions): AsyncGenerator<ChatPart, void, undefined> {
+    this.#assertUsable();
+    const { signal, ...generation } = options;
+    throwIfAborted(signal);
+    const { port1: port, port2 } = new MessageChannel();
+    const inbox = new Inbox<GenerateEvent>();
+    port.onmessage = ({ data }: MessageEvent<GenerateEvent>) => inbox.push(data);
+    void this.#link.died.then((error) => inbox.push({ type: 'failed', error: error.toData() }));
+    const controller = new AbortController();
+    const abort = (): void => port.postMessage({ type: 'abort' });
+    const follow = (): void => controller.abort(signal?.reason);
+    controller.signal.addEventListener('abort', abort);
+    signal?.addEventListener('abort', follow);
+    this.#running.add(controller);
+    const release = this.#link.hold();
+    let finished = false;
+    try {
+      const request: GenerateRequest = { model: this.#id, prompt, options: generation };
+      void this.#link.service.generate(request, Comlink.transfer(port2, [port2]));
+      while (!finished) {
+        const event = await inbox.next();
+        finished = event.type !== 'part' || event.part.done;
+        if (event.type === 'failed') throw WpError.fromData(event.error);
+        if (event.type === 'aborted') throw abortError(signal?.reason);
+        yield event.part;
+      }
+    } finally {
+      if (!finished) abort();
+      signal?.removeEventListener('abort', follow);
+      this.#running.delete(controller);
+      // Messages already posted are delivered before the port closes.
+      port.close();
+      release();
+    }
+  }
+}
+
+/** Messages that have arrived and not been taken, and the one who waits for the next. */
+class Inbox<T> {
+  readonly #waiting: T[] = [];
+  #wake: ((value: T) => void) | undefined;
+
+  push(value: T): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    if (wake) wake(value);
+    else this.#waiting.push(value);
+  }
+
+  next(): Promise<T> {
+    const value = this.#waiting.shift();
+    if (value !== undefined) return Promise.resolve(value);
+    return new Promise((resolve) => (this.#wake = resolve));
+  }
+}
