@@ -80,7 +80,10 @@ export interface CompletionChunk {
 }
 
 export interface CreateCompletion {
-  (request: CompletionRequest & { stream: true }, options?: { signal?: AbortSignal }): Promise<AsyncIterableIterator<CompletionChunk>>;
+  (
+    request: CompletionRequest & { stream: true },
+    options?: { signal?: AbortSignal },
+  ): Promise<AsyncIterableIterator<CompletionChunk>>;
   (request: CompletionRequest & { stream?: false }, options?: { signal?: AbortSignal }): Promise<Completion>;
 }
 

@@ -92,8 +92,7 @@ export interface Timing {
 
 /** One piece of a streamed answer. The last one has `done: true`, an empty text and the figures. */
 export type ChatPart =
-  | { done: false; text: string }
-  | { done: true; text: ''; finishReason: FinishReason; usage: Usage; timing: Timing };
+  { done: false; text: string } | { done: true; text: ''; finishReason: FinishReason; usage: Usage; timing: Timing };
 
 /** Planned and actual bytes of what a model holds. */
 export interface MemoryReport {
@@ -130,7 +129,9 @@ export interface ModelInfo {
   plan: PlanReport;
   /** What a person should be told beside the model's answers, from its card; '' when there is nothing. */
   notice: string;
-  defaults: Required<Pick<GenerationOptions, 'maxTokens' | 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty'>>;
+  defaults: Required<
+    Pick<GenerationOptions, 'maxTokens' | 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty'>
+  >;
 }
 
 /** Throughput of the program itself, without tokenizer and sampler: what `bench/` prints. */

@@ -1,0 +1,105 @@
+// Two bundles. The page's side: index.js (the API), elements.js (the elements, for a <script type="module">) and cli.js,
+// which share chunks. The worker's side: model.worker.js, which a page or Node starts as a module of its own and which
+// therefore shares nothing. All lie flat in dist/, because the runtime looks for the worker and for models/ beside itself.
+
+import { readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import commonjs from '@rollup/plugin-commonjs';
+import nodeResolve from '@rollup/plugin-node-resolve';
+import terser from '@rollup/plugin-terser';
+import esbuild from 'rollup-plugin-esbuild';
+
+const { version } = JSON.parse(readFileSync(new URL('./package.json', import.meta.url), 'utf8'));
+
+/** Never in a bundle: what Node brings, and the ONNX runtime, which a page fetches only when it opens an .onnx file. */
+const lazyPackages = /^onnxruntime-web(\/|$)/;
+const isExternal = (id) => id.startsWith('node:') || builtinModules.includes(id);
+
+/**
+ * Browsers must never meet `node:` in a static import, which would fail the whole module. The command line is Node's
+ * own, so it may.
+ */
+function nodeOnlyDynamically(allowedEntry) {
+  return {
+    name: 'node-only-dynamically',
+    generateBundle(_options, bundle) {
+      for (const chunk of Object.values(bundle)) {
+        if (chunk.type !== 'chunk' || chunk.name === allowedEntry) continue;
+        const found = chunk.imports.find(isExternal);
+        if (found) this.error(`${chunk.fileName} imports ${found} statically; import it dynamically.`);
+        const lazy = chunk.moduleIds.find((id) => id.includes('/node_modules/onnxruntime-web/'));
+        if (lazy && !chunk.isDynamicEntry && !chunk.fileName.startsWith('onnx'))
+          this.error(`${chunk.fileName} contains onnxruntime-web; it must be reached by a dynamic import only.`);
+      }
+    },
+  };
+}
+
+/** WGSL and other text beside its host code, importable as a string. */
+function text() {
+  return {
+    name: 'text',
+    transform(code, id) {
+      if (!/\.(wgsl|css|txt)$/.test(id)) return null;
+      return { code: `export default ${JSON.stringify(code)};`, map: null };
+    },
+  };
+}
+
+const plugins = (allowedEntry) => [
+  text(),
+  nodeResolve({
+    browser: true,
+    exportConditions: ['production'],
+    preferBuiltins: true,
+    extensions: ['.ts', '.mjs', '.js'],
+  }),
+  commonjs(),
+  esbuild({
+    target: 'es2022',
+    tsconfig: 'tsconfig.json',
+    define: { __WP_VERSION__: JSON.stringify(version) },
+  }),
+  terser({ module: true, ecma: 2020, compress: { passes: 2, unsafe_arrows: true }, format: { comments: false } }),
+  nodeOnlyDynamically(allowedEntry),
+];
+
+const manualChunks = (id) => (lazyPackages.test(id.split('/node_modules/')[1] ?? '') ? 'onnx' : undefined);
+
+function onwarn(warning, warn) {
+  // A circular import or an unresolved name in a bundle that is shipped is a defect, not a remark.
+  if (['CIRCULAR_DEPENDENCY', 'UNRESOLVED_IMPORT', 'MISSING_EXPORT'].includes(warning.code)) {
+    const inPackage = warning.ids?.every((id) => id.includes('/node_modules/'));
+    if (!inPackage) throw new Error(`${warning.code}: ${warning.message}`);
+    return;
+  }
+  warn(warning);
+}
+
+const output = {
+  dir: 'dist',
+  format: 'es',
+  entryFileNames: '[name].js',
+  chunkFileNames: '[name]-[hash].js',
+  sourcemap: Boolean(process.env.WP_SOURCEMAP),
+  generatedCode: 'es2015',
+  manualChunks,
+};
+
+const page = {
+  input: { index: 'runtime/index.ts', elements: 'components/index.ts', cli: 'cli/main.ts' },
+  output: { ...output, banner: (chunk) => (chunk.name === 'cli' && chunk.isEntry ? '#!/usr/bin/env node' : '') },
+  external: isExternal,
+  plugins: plugins('cli'),
+  onwarn,
+};
+
+const worker = {
+  input: { 'model.worker': 'workers/model.worker.ts' },
+  output: { ...output, chunkFileNames: 'worker-[name]-[hash].js' },
+  external: isExternal,
+  plugins: plugins(undefined),
+  onwarn,
+};
+
+export default [page, worker];

@@ -1,0 +1,120 @@
+// Builds dist/: the WASM kernels, the bundles, the type declarations and the embedded models. Steps whose inputs did not
+// change are skipped. `--force` runs them all; `--only page,worker,types,models,wasm` runs some.
+
+import { spawn } from 'node:child_process';
+import { cpSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+import { filesUnder, step } from './fingerprint.mjs';
+import { root } from './root.mjs';
+
+const sources = ['runtime', 'workers', 'components', 'cli', 'package.json', 'tsconfig.json', 'rollup.config.mjs'];
+
+function node(args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    child.stdout.on('data', (data) => (output += data));
+    child.stderr.on('data', (data) => (output += data));
+    child.on('error', reject);
+    child.on('close', (code) =>
+      code === 0 ? resolve(output) : reject(new Error(`node ${args.join(' ')}:\n${output}`)),
+    );
+  });
+}
+
+/** One of the two bundles of rollup.config.mjs. What an earlier build left behind is removed. */
+async function bundle(index) {
+  const { rollup } = await import('rollup');
+  const { default: configurations } = await import('../rollup.config.mjs');
+  const { output, ...input } = configurations[index];
+  const build = await rollup({ ...input, logLevel: 'warn' });
+  const written = await build.write({ ...output, dir: join(root, output.dir) });
+  await build.close();
+  return written.output.map(({ fileName }) => fileName);
+}
+
+/** The chunks of earlier builds of the same bundle. The worker's chunks are named `worker-…`. */
+function removeStale(written, isOurs) {
+  for (const name of readdirSync(join(root, 'dist'))) {
+    if (/\.js(\.map)?$/.test(name) && isOurs(name) && !written.includes(name)) rmSync(join(root, 'dist', name));
+  }
+}
+
+const isWorkerFile = (name) => name.startsWith('worker-') || name.startsWith('model.worker.');
+
+async function types() {
+  rmSync(join(root, 'dist/types'), { recursive: true, force: true });
+  await node(['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
+  // The sources are imported as `./x.ts`; a consumer's compiler finds the declarations of `./x.js` in every mode.
+  for (const file of filesUnder(join(root, 'dist/types'))) {
+    const text = readFileSync(file, 'utf8');
+    const fixed = text.replace(/((?:from|import)\s*\(?\s*['"]\.[^'"]*)\.ts(['"])/g, '$1.js$2');
+    if (fixed !== text) writeFileSync(file, fixed);
+  }
+}
+
+const steps = {
+  wasm: {
+    when: () => existsSync(join(root, 'scripts/build-wasm.mjs')),
+    inputs: ['runtime/backends/wasm/assembly', 'scripts/build-wasm.mjs', 'runtime/backends/wasm/kernels.generated.ts'],
+    outputs: ['runtime/backends/wasm/kernels.generated.ts'],
+    run: () => node(['scripts/build-wasm.mjs']),
+  },
+  page: {
+    inputs: sources,
+    outputs: ['dist/index.js', 'dist/elements.js', 'dist/cli.js'],
+    run: async () => removeStale(await bundle(0), (name) => !isWorkerFile(name)),
+  },
+  worker: {
+    inputs: sources.filter((path) => path !== 'components' && path !== 'cli'),
+    outputs: ['dist/model.worker.js'],
+    run: async () => removeStale(await bundle(1), isWorkerFile),
+  },
+  types: {
+    inputs: ['runtime', 'components', 'tsconfig.json', 'tsconfig.build.json'],
+    outputs: ['dist/types/runtime/index.d.ts', 'dist/types/components/index.d.ts'],
+    run: types,
+  },
+  models: {
+    inputs: ['models'],
+    outputs: ['dist/models'],
+    run: async () => {
+      rmSync(join(root, 'dist/models'), { recursive: true, force: true });
+      cpSync(join(root, 'models'), join(root, 'dist/models'), { recursive: true });
+    },
+  },
+};
+
+async function runStep(name, force) {
+  const { when, run, ...files } = steps[name];
+  if (when && !when()) return;
+  const start = performance.now();
+  const ran = await step(name, { ...files, force }, run);
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  console.log(`  ${name.padEnd(7)} ${ran ? `built in ${seconds} s` : 'unchanged'}`);
+}
+
+/** Runs the steps that are needed; throws when one fails. */
+export async function build({ force = false, only = Object.keys(steps) } = {}) {
+  const unknown = only.filter((name) => !(name in steps));
+  if (unknown.length > 0)
+    throw new Error(`Unknown step ${unknown.join(', ')}; there are ${Object.keys(steps).join(', ')}.`);
+  console.log('Building dist/');
+  if (only.includes('wasm')) await runStep('wasm', force);
+  const rest = only.filter((name) => name !== 'wasm');
+  // One after another: the steps share the file of stamps, and rollup uses the cores by itself.
+  for (const name of rest) await runStep(name, force);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const list = process.argv.indexOf('--only');
+  const only = list > 0 ? process.argv[list + 1]?.split(',') : undefined;
+  try {
+    await build({ force: process.argv.includes('--force'), only });
+  } catch (error) {
+    console.error(error instanceof Error ? (error.stack ?? error.message) : error);
+    process.exit(1);
+  }
+}
