@@ -41,9 +41,9 @@ export type WeightRole =
 
 /** A checkpoint's tensor, or several stacked along their rows (fused QKV, gate and up). */
 export interface Weight {
-  /** Unique in the graph; the name of the first part when it is not stacked. */
+  /** Unique in the graph: the tensor's name, or those of all parts joined by `+`. */
   name: string;
-  /** Checkpoint tensors, stacked along rows in this order. */
+  /** Checkpoint tensors, stacked along rows in this order. The rows sum to shape[0]; a vector's rows are its numbers. */
   parts: readonly { tensor: string; rows: number }[];
   /** [rows, columns] of a matrix as the checkpoint stores it (output features × input features), or [columns]. */
   shape: readonly number[];
@@ -62,7 +62,10 @@ export interface State {
   kind: 'key' | 'value';
 }
 
-/** The operations and their attributes. Each has a file in ops/ with its contract, reference and cost. */
+/**
+ * The operations and their attributes. Each has a file in ops/ with its contract, reference and cost. Two of them have an
+ * authored form too, with the inputs apart, which `lower` (graph/passes) rewrites: no backend ever meets it.
+ */
 export interface OperationAttributes {
   /** (ids [tokens] i32) × table → [tokens, columns] */
   embed: { weight: string };
@@ -74,12 +77,15 @@ export interface OperationAttributes {
   linear: { weight: string; bias?: string | undefined };
   /** (a, b) → a + b */
   add: Record<string, never>;
-  /** (gateAndUp [n, 2·width]) → [n, width] = silu(gate)·up; the first half of a row is the gate. */
+  /**
+   * (gateAndUp [n, 2·width]) → [n, width] = activation(gate)·up; the first half of a row is the gate.
+   * Authored: (gate [n, width], up [n, width]).
+   */
   gatedActivation: { activation: 'silu' | 'gelu-tanh' };
   /**
    * (qkv [tokens, (heads + 2·keyValueHeads)·headDim], rotary [tokens, headDim]) → rotated queries [tokens, heads·headDim];
    * writes rotated keys and the values to the caches at positions past … past + tokens − 1. Optional norms of each head's
-   * query and key before the rotation (qwen3).
+   * query and key before the rotation (qwen3). Authored: (queries, keys, values, rotary).
    */
   rotaryCache: {
     heads: number;
@@ -122,7 +128,9 @@ export type Operation = {
 }[OperationName];
 
 export interface Graph {
+  /** In topological order. */
   operations: readonly Operation[];
+  /** `values[id].id === id`. */
   values: readonly Value[];
   /** By name. */
   inputs: Readonly<Record<string, ValueId>>;

@@ -40,6 +40,8 @@ export interface CostContext {
 export interface OperationDefinition<Name extends OperationName> {
   name: Name;
   inputs: readonly string[];
+  /** Inputs of the form that a family writes and `lower` rewrites to `inputs`; a backend never meets it. */
+  authoredInputs?: readonly string[];
   outputs: readonly string[];
   /** Names of the weights it reads, of the states it reads or writes. */
   weights(attributes: OperationAttributes[Name]): readonly string[];
@@ -56,6 +58,36 @@ export function expectDim(op: string, what: string, actual: Dim | undefined, exp
     actual,
     expected,
   });
+}
+
+/** Throws unless the operation got one of the numbers of inputs that it takes. */
+export function expectInputs(op: string, actual: number, ...allowed: readonly number[]): void {
+  if (allowed.includes(actual)) return;
+  throw new WpError('invalid-argument', `${op}: got ${actual} inputs, takes ${allowed.join(' or ')}.`, '', {
+    actual,
+    allowed,
+  });
+}
+
+/** The two dimensions of a shape that must be a matrix's. */
+export function expectMatrix(op: string, what: string, shape: Shape | undefined): readonly [Dim, Dim] {
+  if (shape?.length === 2) return shape as readonly [Dim, Dim];
+  throw new WpError('invalid-argument', `${op}: ${what} is [${String(shape)}], expected two dimensions.`, '', {
+    actual: shape,
+  });
+}
+
+/** The one dimension of a shape that must be a vector's. */
+export function expectVector(op: string, what: string, shape: Shape | undefined): Dim {
+  if (shape?.length === 1) return shape[0]!;
+  throw new WpError('invalid-argument', `${op}: ${what} is [${String(shape)}], expected one dimension.`, '', {
+    actual: shape,
+  });
+}
+
+/** Throws unless `condition` holds: for an operation's limits on its attributes. */
+export function expectThat(op: string, condition: boolean, message: string, details: Record<string, unknown> = {}): void {
+  if (!condition) throw new WpError('invalid-argument', `${op}: ${message}`, '', details);
 }
 
 export function tensor(shape: readonly number[], data?: Float32Array): Tensor {

@@ -1,0 +1,59 @@
+// The table of all operations. Its type is mapped over OperationAttributes: an operation without a file does not compile.
+// The functions below are the one place where an operation of unknown kind meets its definition.
+
+import type { Operation, OperationName, Shape } from '../graph/types.ts';
+import { addRmsNorm } from './add-rms-norm.ts';
+import { add } from './add.ts';
+import { attention } from './attention.ts';
+import { embed } from './embed.ts';
+import { gatedActivation } from './gated-activation.ts';
+import { linear } from './linear.ts';
+import type { Cost, CostContext, OperationDefinition, ReferenceContext, ShapeContext, Tensor } from './operation.ts';
+import { rmsNorm } from './rms-norm.ts';
+import { rotaryCache } from './rotary-cache.ts';
+import { selectRows } from './select-rows.ts';
+
+export const OPERATIONS: { readonly [Name in OperationName]: OperationDefinition<Name> } = {
+  embed,
+  rmsNorm,
+  addRmsNorm,
+  linear,
+  add,
+  gatedActivation,
+  rotaryCache,
+  attention,
+  selectRows,
+};
+
+/** An operation's kind and attributes, before it has values. */
+export type OperationSpec = Pick<Operation, 'op' | 'attributes'>;
+
+/** The definition of an operation; the type cannot follow that its attributes fit, which `Operation` guarantees. */
+export function definitionOf(operation: OperationSpec): OperationDefinition<OperationName> {
+  return OPERATIONS[operation.op] as OperationDefinition<OperationName>;
+}
+
+export function weightsOf(operation: OperationSpec): readonly string[] {
+  return definitionOf(operation).weights(operation.attributes);
+}
+
+export function statesOf(operation: OperationSpec): readonly string[] {
+  return definitionOf(operation).states(operation.attributes);
+}
+
+export function shapesOf(operation: OperationSpec, inputs: readonly Shape[], context: ShapeContext): readonly Shape[] {
+  return definitionOf(operation).shape(inputs, operation.attributes, context);
+}
+
+export function costOf(operation: OperationSpec, inputs: readonly (readonly number[])[], context: CostContext): Cost {
+  return definitionOf(operation).cost(inputs, operation.attributes, context);
+}
+
+export function runReference(operation: OperationSpec, inputs: readonly Tensor[], context: ReferenceContext): Tensor[] {
+  return definitionOf(operation).reference(inputs, operation.attributes, context);
+}
+
+/** True when an operation is in the form that a family writes, which `lower` must rewrite for backends. */
+export function isAuthoredForm(operation: Operation): boolean {
+  return operation.inputs.length !== definitionOf(operation).inputs.length;
+}
