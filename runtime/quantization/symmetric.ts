@@ -1,0 +1,95 @@
+// The scale of one group, for formats whose codes stand around zero: value = scale × (code − 2^(bits−1)).
+//
+// A scale that maps the largest weight onto the last code wastes the others' precision, so a few scales around it are
+// tried and the best is kept: the one with the least squared error, each error weighted by the weight's own square
+// (large weights matter more, and no data is needed to know it). For given codes the best scale has a closed form, the
+// weighted least-squares fit; a trial is therefore scored by what the fit explains, Σwxl² / Σwl², without a second pass.
+// A negative scale is allowed: the code range has one more step below zero than above, and the largest weight takes it.
+
+import { f16BitsToF32, f32ToF16Bits } from '../half.ts';
+
+/** From this many bits on the rounding error is so small that the plain largest-weight scale is used. */
+const PLAIN_FROM_BITS = 8;
+
+/** Steps by which the trial range is longer or shorter than the code range. */
+const TRIALS = [-0.8, -0.6, -0.4, -0.2, 0, 0.2, 0.4, 0.6, 0.8] as const;
+
+/**
+ * Quantises `count` values from `start` on: writes their codes and returns the scale as f16 bits.
+ * Returns undefined when a value is not finite or too large for an f16 scale; the codes are then not written.
+ */
+export function quantizeSymmetric(
+  values: Float32Array,
+  start: number,
+  count: number,
+  bits: number,
+  codes: Uint8Array,
+  codesStart: number,
+): number | undefined {
+  const half = 2 ** (bits - 1);
+  let largest = 0;
+  let magnitude = 0;
+  let sumOfSquares = 0;
+  for (let i = start; i < start + count; i++) {
+    const x = values[i]!;
+    const a = Math.abs(x);
+    sumOfSquares += a;
+    if (a > magnitude) {
+      magnitude = a;
+      largest = x;
+    }
+  }
+  if (!Number.isFinite(sumOfSquares)) return undefined;
+
+  let scale: number;
+  if (bits >= PLAIN_FROM_BITS) {
+    scale = magnitude / (half - 1);
+  } else {
+    scale = searchScale(values, start, count, half, largest);
+  }
+
+  const scaleBits = f32ToF16Bits(scale);
+  const stored = f16BitsToF32(scaleBits);
+  if (!Number.isFinite(stored)) return undefined;
+  if (stored === 0) {
+    codes.fill(half, codesStart, codesStart + count);
+    return 0;
+  }
+  const inverse = 1 / stored;
+  const lowest = bits >= PLAIN_FROM_BITS ? 1 : 0;
+  const highest = 2 * half - 1;
+  for (let i = 0; i < count; i++) {
+    const code = Math.floor(values[start + i]! * inverse + half + 0.5);
+    codes[codesStart + i] = code < lowest ? lowest : code > highest ? highest : code;
+  }
+  return scaleBits;
+}
+
+function searchScale(values: Float32Array, start: number, count: number, half: number, largest: number): number {
+  if (largest === 0) return 0;
+  const end = start + count;
+  const top = 2 * half - 1;
+  const rounding = half + 0.5;
+  let best = 0;
+  let bestScale = -largest / half;
+  for (const trial of TRIALS) {
+    const inverse = -(half + trial) / largest;
+    let weightedProduct = 0;
+    let weightedSquare = 0;
+    for (let i = start; i < end; i++) {
+      const x = values[i]!;
+      // A trial reaches less than one and a half steps below the lowest code, where truncation still gives code 0.
+      const code = (x * inverse + rounding) | 0;
+      const level = (code > top ? top : code) - half;
+      const weighted = x * x * level;
+      weightedProduct += weighted * x;
+      weightedSquare += weighted * level;
+    }
+    // Compared as fractions: Σwxl² / Σwl² > best.
+    if (weightedSquare > 0 && weightedProduct * weightedProduct > best * weightedSquare) {
+      best = (weightedProduct * weightedProduct) / weightedSquare;
+      bestScale = weightedProduct / weightedSquare;
+    }
+  }
+  return bestScale;
+}
