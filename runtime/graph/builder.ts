@@ -74,7 +74,10 @@ export class GraphBuilder {
     if (known === undefined) {
       this.#weights.set(name, { name, shape, role, layer, parts: parts ?? [{ tensor: name, rows: shape[0]! }] });
     } else if (!sameShape(known.shape, shape)) {
-      throw new WpError('internal', `The weight ${name} is declared as [${String(known.shape)}] and [${String(shape)}].`);
+      throw new WpError(
+        'internal',
+        `The weight ${name} is declared as [${String(known.shape)}] and [${String(shape)}].`,
+      );
     }
     return name;
   }
@@ -89,7 +92,8 @@ export class GraphBuilder {
 
   /** Builds one layer: what `build` adds, operations and weights, belongs to it. Layers do not nest. */
   layer<T>(index: number, build: () => T): T {
-    if (this.#layer !== undefined) throw new WpError('internal', `Layer ${index} is built inside layer ${this.#layer}.`);
+    if (this.#layer !== undefined)
+      throw new WpError('internal', `Layer ${index} is built inside layer ${this.#layer}.`);
     this.#layer = index;
     try {
       return build();

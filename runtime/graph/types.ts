@@ -29,15 +29,7 @@ export interface Value {
 
 /** What a weight is for. The precision policy maps role, layer and sensitivity to a format. */
 export type WeightRole =
-  | 'embedding'
-  | 'attention-qkv'
-  | 'attention-output'
-  | 'ffn-in'
-  | 'ffn-out'
-  | 'output'
-  | 'norm'
-  | 'bias'
-  | 'conv';
+  'embedding' | 'attention-qkv' | 'attention-output' | 'ffn-in' | 'ffn-out' | 'output' | 'norm' | 'bias' | 'conv';
 
 /** A checkpoint's tensor, or several stacked along their rows (fused QKV, gate and up). */
 export interface Weight {

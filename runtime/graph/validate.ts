@@ -14,9 +14,18 @@ export function validateGraph(graph: Graph): void {
   graph.values.forEach((value, id) => {
     if (value.id !== id) fail(`value ${value.name} has the id ${value.id} at place ${id}`);
   });
-  expectUnique('value', graph.values.map(({ name }) => name));
-  expectUnique('weight', graph.weights.map(({ name }) => name));
-  expectUnique('state', graph.states.map(({ name }) => name));
+  expectUnique(
+    'value',
+    graph.values.map(({ name }) => name),
+  );
+  expectUnique(
+    'weight',
+    graph.weights.map(({ name }) => name),
+  );
+  expectUnique(
+    'state',
+    graph.states.map(({ name }) => name),
+  );
 
   const weights = new Map(graph.weights.map((weight) => [weight.name, weight]));
   const states = new Set(graph.states.map(({ name }) => name));
@@ -50,7 +59,8 @@ export function validateGraph(graph: Graph): void {
       const value = graph.values[id];
       if (!value) return fail(`${label} writes value ${id}, which does not exist`);
       if (produced.has(id)) fail(`${value.name} is produced twice`);
-      if (!sameShape(value.shape, shapes[i]!)) fail(`${value.name} is [${String(value.shape)}], not [${String(shapes[i])}]`);
+      if (!sameShape(value.shape, shapes[i]!))
+        fail(`${value.name} is [${String(value.shape)}], not [${String(shapes[i])}]`);
       produced.add(id);
     });
   }
@@ -72,5 +82,9 @@ function expectUnique(what: string, names: readonly string[]): void {
 }
 
 function fail(problem: string): never {
-  throw new WpError('internal', `The graph is not sound: ${problem}.`, 'This is a defect of the model family or of a pass.');
+  throw new WpError(
+    'internal',
+    `The graph is not sound: ${problem}.`,
+    'This is a defect of the model family or of a pass.',
+  );
 }

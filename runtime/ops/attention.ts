@@ -23,7 +23,9 @@ export const attention: OperationDefinition<'attention'> = {
       `heads (${heads}) must be a multiple of keyValueHeads (${keyValueHeads}).`,
       { heads, keyValueHeads },
     );
-    expectThat('attention', window === undefined || window >= 1, `the window must be at least 1, not ${window}.`, { window });
+    expectThat('attention', window === undefined || window >= 1, `the window must be at least 1, not ${window}.`, {
+      window,
+    });
     const [tokens, columns] = expectMatrix('attention', 'queries', inputs[0]);
     expectDim('attention', 'the columns of the queries', columns, heads * headDim);
     return [[tokens, columns]];

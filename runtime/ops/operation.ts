@@ -86,7 +86,12 @@ export function expectVector(op: string, what: string, shape: Shape | undefined)
 }
 
 /** Throws unless `condition` holds: for an operation's limits on its attributes. */
-export function expectThat(op: string, condition: boolean, message: string, details: Record<string, unknown> = {}): void {
+export function expectThat(
+  op: string,
+  condition: boolean,
+  message: string,
+  details: Record<string, unknown> = {},
+): void {
   if (!condition) throw new WpError('invalid-argument', `${op}: ${message}`, '', details);
 }
 

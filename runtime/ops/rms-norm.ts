@@ -15,7 +15,12 @@ export const rmsNorm: OperationDefinition<'rmsNorm'> = {
   shape(inputs, { weight }, context) {
     expectInputs('rmsNorm', inputs.length, 1);
     const [n, columns] = expectMatrix('rmsNorm', 'x', inputs[0]);
-    expectDim('rmsNorm', `the length of ${weight}`, expectVector('rmsNorm', weight, context.weightShape(weight)), columns);
+    expectDim(
+      'rmsNorm',
+      `the length of ${weight}`,
+      expectVector('rmsNorm', weight, context.weightShape(weight)),
+      columns,
+    );
     return [[n, columns]];
   },
 

@@ -1,5 +1,13 @@
 import { roundToF16 } from '../half.ts';
-import { expectDim, expectInputs, expectMatrix, expectThat, tensor, type OperationDefinition, type Tensor } from './operation.ts';
+import {
+  expectDim,
+  expectInputs,
+  expectMatrix,
+  expectThat,
+  tensor,
+  type OperationDefinition,
+  type Tensor,
+} from './operation.ts';
 import { normRows } from './rms-norm.ts';
 
 /**
@@ -39,7 +47,10 @@ export const rotaryCache: OperationDefinition<'rotaryCache'> = {
       expectDim('rotaryCache', 'the columns of qkv', columns, heads * headDim + 2 * keyValueColumns);
     } else {
       expectDim('rotaryCache', 'the columns of the queries', columns, heads * headDim);
-      for (const [what, shape] of [['keys', inputs[1]], ['values', inputs[2]]] as const) {
+      for (const [what, shape] of [
+        ['keys', inputs[1]],
+        ['values', inputs[2]],
+      ] as const) {
         const [n, otherColumns] = expectMatrix('rotaryCache', what, shape);
         expectDim('rotaryCache', `the rows of the ${what}`, n, tokens);
         expectDim('rotaryCache', `the columns of the ${what}`, otherColumns, keyValueColumns);
@@ -61,7 +72,11 @@ export const rotaryCache: OperationDefinition<'rotaryCache'> = {
     const keyState = context.state(attributes.keyState);
     const valueState = context.state(attributes.valueState);
     const room = keyState.shape[1]!;
-    expectThat('rotaryCache', context.past + tokens <= room, `${context.past} + ${tokens} tokens exceed the cache's ${room}.`);
+    expectThat(
+      'rotaryCache',
+      context.past + tokens <= room,
+      `${context.past} + ${tokens} tokens exceed the cache's ${room}.`,
+    );
 
     const [queries, keys, values] = split(inputs, heads * headDim, keyValueHeads * headDim);
     const out = tensor([tokens, heads * headDim]);
@@ -114,7 +129,11 @@ function headRows({ data, shape }: Tensor, offset: number): HeadRows {
   };
 }
 
-function split(inputs: readonly Tensor[], queryColumns: number, keyValueColumns: number): [HeadRows, HeadRows, HeadRows] {
+function split(
+  inputs: readonly Tensor[],
+  queryColumns: number,
+  keyValueColumns: number,
+): [HeadRows, HeadRows, HeadRows] {
   const [first, keys, values] = inputs;
   if (inputs.length === 4) return [headRows(first!, 0), headRows(keys!, 0), headRows(values!, 0)];
   return [headRows(first!, 0), headRows(first!, queryColumns), headRows(first!, queryColumns + keyValueColumns)];

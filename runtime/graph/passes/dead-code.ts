@@ -11,7 +11,8 @@ export function removeDeadCode(graph: Graph): Graph {
   const live = new Set<Operation>();
   // Backwards: a reader of a value or a state stands after its writer.
   for (const operation of graph.operations.toReversed()) {
-    const writesNeededState = operation.op === 'rotaryCache' && statesOf(operation).some((name) => neededStates.has(name));
+    const writesNeededState =
+      operation.op === 'rotaryCache' && statesOf(operation).some((name) => neededStates.has(name));
     if (!writesNeededState && !operation.outputs.some((id) => neededValues.has(id))) continue;
     live.add(operation);
     operation.inputs.forEach((id) => neededValues.add(id));

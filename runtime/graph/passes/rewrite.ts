@@ -25,7 +25,11 @@ export function stackWeights(weights: readonly Weight[]): Weight | undefined {
   const first = weights[0]!;
   const columns = first.shape.slice(1);
   for (const { shape, role } of weights) {
-    if (role !== first.role || shape.length !== first.shape.length || shape.slice(1).some((size, i) => size !== columns[i])) {
+    if (
+      role !== first.role ||
+      shape.length !== first.shape.length ||
+      shape.slice(1).some((size, i) => size !== columns[i])
+    ) {
       return undefined;
     }
   }

@@ -9,7 +9,10 @@ import { countUses, producers, stackWeights, type OperationOf } from './rewrite.
  * Rewrites each operation for which `stackedInputs` returns the values to stack: they become one input, at the front.
  * Where they cannot be stacked (not linears of one value, read elsewhere too, a bias for some only) it stays.
  */
-export function stackLinears(graph: Graph, stackedInputs: (operation: Operation) => readonly ValueId[] | undefined): Graph {
+export function stackLinears(
+  graph: Graph,
+  stackedInputs: (operation: Operation) => readonly ValueId[] | undefined,
+): Graph {
   const uses = countUses(graph);
   const producerOf = producers(graph);
   const weights = new Map(graph.weights.map((weight) => [weight.name, weight]));
