@@ -53,6 +53,13 @@ function serveWorkerFromSources(context, next) {
   return undefined;
 }
 
+/** `./models/` beside the bundle is models/ in the sources; runtime/models/ holds the families, which are no folders. */
+function serveModelsFromSources(context, next) {
+  const match = /^\/runtime\/models\/([^/]+\/.+)$/.exec(context.path);
+  if (match) context.url = `/models/${match[1]}`;
+  return next();
+}
+
 async function setHeaders(context, next) {
   if (isolated) context.set(isolationHeaders);
   await next();
@@ -69,7 +76,7 @@ export default {
   testsFinishTimeout: 600_000,
   testFramework: { config: { timeout: 60_000, ...(process.env.WP_GREP ? { grep: process.env.WP_GREP } : {}) } },
   plugins: [esbuildPlugin({ ts: true, target: 'es2022', tsconfig: join(root, 'tsconfig.json') })],
-  middleware: [setHeaders, serveShared, serveWorkerFromSources],
+  middleware: [setHeaders, serveShared, serveWorkerFromSources, serveModelsFromSources],
   reporters: [
     defaultReporter({ reportTestResults: true, reportTestProgress: Boolean(process.stdout.isTTY) }),
     ...(process.env.WP_REPORT ? [jsonReporter(process.env.WP_REPORT)] : []),

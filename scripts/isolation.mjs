@@ -1,5 +1,5 @@
 // The response headers that make a page cross-origin isolated, which SharedArrayBuffer (threads of WASM) asks for.
-// `credentialless` still lets the page fetch models from other origins that send no CORP header.
+// `require-corp` and not `credentialless`, which Safari does not know: models come by CORS requests, which both allow.
 
 export const isolationHeaders = Object.freeze({
   'Cross-Origin-Opener-Policy': 'same-origin',

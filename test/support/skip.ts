@@ -6,7 +6,8 @@
  * in a before-hook it skips every test of the suite.
  */
 export function skip(context: Mocha.Context, reason: string): never {
-  const isHook = context.test?.type === 'hook';
-  console.log(`[skip] ${isHook ? '*' : (context.test?.title ?? '*')} :: ${reason}`);
+  // Mocha's types do not know that `context.test` may be a hook.
+  const running = context.test as { title: string; type?: string } | undefined;
+  console.log(`[skip] ${running?.type === 'test' ? running.title : '*'} :: ${reason}`);
   return context.skip();
 }
