@@ -51,3 +51,8 @@ export function stepCost(graph: Graph, sizes: StepSizes, weightBytes: WeightByte
   }
   return total;
 }
+
+/** Of `stepCost`, the bytes of weights alone: what a decode step must read whatever the context. */
+export function weightBytesRead(graph: Graph, sizes: StepSizes, weightBytes: WeightBytes): number {
+  return stepCost(graph, sizes, weightBytes).bytes - stepCost(graph, sizes, () => 0).bytes;
+}
