@@ -1,0 +1,34 @@
+// From a parsed source to its files. The one place that knows all kinds of sources.
+
+import { blobFiles } from './blob-files.ts';
+import type { HttpOptions } from './http-connection.ts';
+import { httpFiles } from './http-files.ts';
+import type { ModelFiles } from './model-files.ts';
+import { nodeFiles } from './node-files.ts';
+import type { LoadProgressTracker } from './progress.ts';
+import type { ParsedSource } from './source.ts';
+import { noStore, type FileStore } from './store.ts';
+
+export interface OpenFilesOptions {
+  /** Default: nothing is kept. See `openStore` in opfs-store.ts. */
+  store?: FileStore | undefined;
+  progress?: LoadProgressTracker | undefined;
+  http?: HttpOptions | undefined;
+}
+
+/** Nothing is fetched before the first `open`. The caller closes the files, after success and failure alike. */
+export function openModelFiles(source: ParsedSource, options: OpenFilesOptions = {}): ModelFiles {
+  switch (source.kind) {
+    case 'files':
+      return blobFiles(source.files, source.description);
+    case 'path':
+      return nodeFiles(source.folder, source);
+    case 'http':
+      return httpFiles({
+        ...source,
+        store: options.store ?? noStore('No store was given: files are downloaded at each visit.'),
+        http: options.http,
+        progress: options.progress,
+      });
+  }
+}
