@@ -2,10 +2,11 @@
 // text, run by an interpreter (@huggingface/jinja) that reaches nothing of the page. Its output already holds the special
 // tokens, so it is encoded with `addSpecialTokens: false`.
 
-import { Template } from '@huggingface/jinja';
+import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 import { WpError } from '../errors.ts';
 import type { ChatMessage } from '../types.ts';
 import { validateMessages } from './chat-messages.ts';
+import { formatDate, range } from './jinja-globals.ts';
 import { isRecord, tokenContent } from './json.ts';
 
 export interface ChatTemplateFiles {
@@ -49,13 +50,14 @@ export function createChatTemplate(files: ChatTemplateFiles): ChatTemplate | und
   const config = isRecord(files.tokenizerConfig) ? files.tokenizerConfig : {};
   const source = findTemplate(files, config);
   if (source === undefined) return undefined;
-  let template: Template;
+  let program: JinjaProgram;
   try {
-    template = new Template(source);
+    // The settings of transformers.
+    program = parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
   } catch (error) {
     throw unsupported(error, 'cannot be parsed');
   }
-  return new JinjaChatTemplate(source, template, specialTokens(config));
+  return new JinjaChatTemplate(source, program, specialTokens(config));
 }
 
 /** What to say when a model without a template is asked to chat. */
@@ -67,13 +69,18 @@ export function missingTemplate(): WpError {
   );
 }
 
+type JinjaProgram = ReturnType<typeof parse>;
+
+/** Jinja takes both spellings. */
+const CONSTANTS = { true: true, false: false, none: null, True: true, False: false, None: null };
+
 class JinjaChatTemplate implements ChatTemplate {
   readonly systemRole: 'native' | 'merged';
   readonly reasons: readonly string[];
 
   constructor(
     readonly source: string,
-    private readonly template: Template,
+    private readonly program: JinjaProgram,
     private readonly special: Readonly<Record<string, string>>,
   ) {
     this.systemRole = this.#probeSystemRole();
@@ -91,16 +98,23 @@ class JinjaChatTemplate implements ChatTemplate {
   #run(messages: readonly ChatMessage[], { addGenerationPrompt = true, variables = {} }: ChatTemplateOptions): string {
     let refusal: string | undefined;
     try {
-      return this.template.render({
-        ...this.special,
-        ...variables,
-        messages,
-        add_generation_prompt: addGenerationPrompt,
+      const scope = new Environment();
+      const names: Record<string, unknown> = {
+        ...CONSTANTS,
+        range,
+        strftime_now: (format: string) => formatDate(new Date(), format),
         raise_exception(reason: unknown) {
           refusal = String(reason);
           throw new Error(refusal);
         },
-      });
+        ...this.special,
+        ...variables,
+        messages,
+        add_generation_prompt: addGenerationPrompt,
+      };
+      for (const [name, value] of Object.entries(names)) scope.set(name, value);
+      const output: { value?: unknown } = new Interpreter(scope).run(this.program);
+      return String(output.value);
     } catch (error) {
       if (refusal === undefined) throw unsupported(error, 'failed');
       throw new WpError(
