@@ -2,14 +2,11 @@
 // which share chunks. The worker's side: model.worker.js, which a page or Node starts as a module of its own and which
 // therefore shares nothing. All lie flat in dist/, because the runtime looks for the worker and for models/ beside itself.
 
-import { readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import commonjs from '@rollup/plugin-commonjs';
 import nodeResolve from '@rollup/plugin-node-resolve';
 import terser from '@rollup/plugin-terser';
 import esbuild from 'rollup-plugin-esbuild';
-
-const { version } = JSON.parse(readFileSync(new URL('./package.json', import.meta.url), 'utf8'));
 
 /** Never in a bundle: what Node brings, and the ONNX runtime, which a page fetches only when it opens an .onnx file. */
 const lazyPackages = /^onnxruntime-web(\/|$)/;
@@ -35,19 +32,7 @@ function nodeOnlyDynamically(allowedEntry) {
   };
 }
 
-/** WGSL and other text beside its host code, importable as a string. */
-function text() {
-  return {
-    name: 'text',
-    transform(code, id) {
-      if (!/\.(wgsl|css|txt)$/.test(id)) return null;
-      return { code: `export default ${JSON.stringify(code)};`, map: null };
-    },
-  };
-}
-
 const plugins = (allowedEntry) => [
-  text(),
   nodeResolve({
     browser: true,
     exportConditions: ['production'],
@@ -58,7 +43,6 @@ const plugins = (allowedEntry) => [
   esbuild({
     target: 'es2022',
     tsconfig: 'tsconfig.json',
-    define: { __WP_VERSION__: JSON.stringify(version) },
   }),
   terser({ module: true, ecma: 2020, compress: { passes: 2, unsafe_arrows: true }, format: { comments: false } }),
   nodeOnlyDynamically(allowedEntry),

@@ -33,7 +33,8 @@ const mimeTypes = {
 };
 
 /** Names that carry a hash of their content never change; everything else is asked for again, by its ETag. */
-const cacheControl = (path) => (/-[\w-]{8}\.js$/.test(path) ? 'public, max-age=31536000, immutable' : 'no-cache');
+const cacheControl = (path) =>
+  /[\\/]dist[\\/][^\\/]*-[\w-]{8}\.js$/.test(path) ? 'public, max-age=31536000, immutable' : 'no-cache';
 
 /** What a `Range` header asks of `size` bytes: undefined for the whole file, null when it cannot be satisfied. */
 export function parseRange(header, size) {
