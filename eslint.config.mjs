@@ -13,7 +13,7 @@ export default tseslint.config(
       'node_modules/',
       'test/fixtures/',
       '**/*.generated.ts',
-      'runtime/backends/wasm/assembly/',
+      '**/assembly/',
     ],
   },
   {
