@@ -29,33 +29,36 @@ function siftDown(heap: Float32Array, start: number): void {
 }
 
 const BINS = 256;
-/** Weights below e^-48 add nothing that float64 could hold beside 1. */
-const DEEPEST = 48;
+/** ln of the smallest weight with a bin of its own: e^-48 beside 1 is below what a float64 can hold. */
+const DEPTH = 48;
 
 /**
- * Indices of the values with the highest weights, descending, up to and including the one with which the sum of weights
- * reaches `mass`; at least one. The weight of the highest value is 1 and it never rises as values fall. A histogram of
- * the logarithms finds which values can be among them, and only those are sorted.
+ * Indices of the largest weights (between 0 and 1, the largest is 1): those above 0 and of at least `smallest`, up to
+ * and including the one with which their sum, from the largest down, reaches `mass`. They are in descending order when
+ * `mass` is finite, in any order when it is not. A histogram of the logarithms finds which weights can be among
+ * them, and only those are sorted.
  */
-export function likeliestUpTo(values: Float32Array, weight: (value: number) => number, mass: number): Int32Array {
-  const binOf = (w: number): number => Math.min(BINS - 1, Math.floor((-Math.log(w) * BINS) / DEEPEST));
+export function likeliestUpTo(weights: Float64Array, mass: number, smallest: number): Uint32Array {
+  const indices = new Uint32Array(weights.length);
+  let count = 0;
+  if (mass === Infinity) {
+    for (let i = 0; i < weights.length; i++) if (weights[i]! > 0 && weights[i]! >= smallest) indices[count++] = i;
+    return indices.subarray(0, count);
+  }
   const sums = new Float64Array(BINS);
-  for (let i = 0; i < values.length; i++) {
-    const w = weight(values[i]!);
-    if (w > 0) sums[binOf(w)]! += w;
+  const binOf = (weight: number): number => Math.min(BINS - 1, Math.floor((-Math.log(weight) * BINS) / DEPTH));
+  const bins = new Uint8Array(weights.length);
+  for (let i = 0; i < weights.length; i++) {
+    const weight = weights[i]!;
+    if (weight > 0) sums[(bins[i] = binOf(weight))]! += weight;
   }
   let lastBin = 0;
-  let sum = sums[0]!;
-  while (sum < mass && lastBin < BINS - 1) sum += sums[++lastBin]!;
+  for (let sum = sums[0]!; sum < mass && lastBin < BINS - 1; sum += sums[lastBin]!) lastBin++;
+  for (let i = 0; i < weights.length; i++) if (weights[i]! > 0 && bins[i]! <= lastBin) indices[count++] = i;
+  const sorted = indices.subarray(0, count).sort((a, b) => weights[b]! - weights[a]! || a - b);
 
-  const indices: number[] = [];
-  for (let i = 0; i < values.length; i++) {
-    const w = weight(values[i]!);
-    if (w > 0 && binOf(w) <= lastBin) indices.push(i);
-  }
-  indices.sort((a, b) => values[b]! - values[a]! || a - b);
-  let count = 0;
-  let reached = 0;
-  while (count < indices.length && (count === 0 || reached < mass)) reached += weight(values[indices[count++]!]!);
-  return Int32Array.from(indices.slice(0, count));
+  let kept = 0;
+  for (let sum = 0; kept < count && sum < mass; kept++) sum += weights[sorted[kept]!]!;
+  while (kept > 1 && weights[sorted[kept - 1]!]! < smallest) kept--;
+  return sorted.subarray(0, Math.max(1, kept));
 }

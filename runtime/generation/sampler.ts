@@ -4,15 +4,15 @@
 
 import { WpError } from '../errors.ts';
 import type { GenerationDefaults } from './options.ts';
-import type { Random } from './random.ts';
 import { kthLargest, likeliestUpTo } from './partial-selection.ts';
+import type { Random } from './random.ts';
 
 export type SamplingOptions = Pick<
   GenerationDefaults,
   'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty'
 >;
 
-/** Tokens that may be drawn, the likeliest first, and their probabilities (which sum to 1). */
+/** Tokens that may be drawn, and their probabilities (which sum to 1). */
 export interface Candidates {
   tokens: Int32Array;
   probabilities: Float64Array;
@@ -47,8 +47,8 @@ export class Sampler {
       rest -= probabilities[i]!;
       if (rest < 0) return tokens[i]!;
     }
-    // Rounding may leave a sum just below 1: the draw then falls to the likeliest.
-    return tokens[0]!;
+    // Rounding may leave a sum just below 1.
+    return tokens[tokens.length - 1]!;
   }
 }
 
@@ -82,36 +82,37 @@ export function likeliest(logits: Float32Array): number {
 export function candidates(logits: Float32Array, options: SamplingOptions): Candidates {
   const highest = logits[likeliest(logits)]!;
   const { temperature, topK, topP, minP } = options;
-  // Like transformers, top-k keeps tokens that tie with the k-th.
-  const floor = topK > 0 && topK < logits.length ? kthLargest(logits, topK) : -Infinity;
-  const weight = (logit: number): number => (logit < floor ? 0 : Math.exp((logit - highest) / temperature));
+  const tokens = topK > 0 && topK < logits.length ? topTokens(logits, topK) : allTokens(logits.length);
+  const weights = new Float64Array(tokens.length);
   let total = 0;
-  for (let i = 0; i < logits.length; i++) total += weight(logits[i]!);
-
-  // The likeliest has weight 1, so min-p compares weights as they are.
-  const nucleus = topP < 1 ? likeliestUpTo(logits, weight, topP * total) : nonZero(logits, weight);
-  let kept = nucleus.length;
-  if (topP === 1 && minP > 0) {
-    const above = nucleus.filter((token) => weight(logits[token]!) >= minP);
-    return normalize(above, logits, weight);
+  for (let i = 0; i < tokens.length; i++) {
+    total += weights[i] = Math.exp((logits[tokens[i]!]! - highest) / temperature);
   }
-  if (minP > 0) while (kept > 1 && weight(logits[nucleus[kept - 1]!]!) < minP) kept--;
-  return normalize(nucleus.subarray(0, kept), logits, weight);
+  // The likeliest has weight 1, so min-p compares weights as they are.
+  const order = likeliestUpTo(weights, topP < 1 ? topP * total : Infinity, minP);
+  let kept = 0;
+  for (let i = 0; i < order.length; i++) kept += weights[order[i]!]!;
+  const chosen = new Int32Array(order.length);
+  const probabilities = new Float64Array(order.length);
+  for (let i = 0; i < order.length; i++) {
+    chosen[i] = tokens[order[i]!]!;
+    probabilities[i] = weights[order[i]!]! / kept;
+  }
+  return { tokens: chosen, probabilities };
 }
 
-function nonZero(logits: Float32Array, weight: (logit: number) => number): Int32Array {
-  const tokens = new Int32Array(logits.length);
-  let count = 0;
-  for (let i = 0; i < logits.length; i++) if (weight(logits[i]!) > 0) tokens[count++] = i;
-  return tokens.subarray(0, count);
+function allTokens(count: number): Int32Array {
+  const tokens = new Int32Array(count);
+  for (let i = 0; i < count; i++) tokens[i] = i;
+  return tokens;
 }
 
-function normalize(tokens: Int32Array, logits: Float32Array, weight: (logit: number) => number): Candidates {
-  const probabilities = new Float64Array(tokens.length);
-  let total = 0;
-  for (let i = 0; i < tokens.length; i++) total += probabilities[i] = weight(logits[tokens[i]!]!);
-  for (let i = 0; i < tokens.length; i++) probabilities[i]! /= total;
-  return { tokens, probabilities };
+/** The k tokens with the largest logits and, like transformers, those that tie with the k-th. */
+function topTokens(logits: Float32Array, k: number): Int32Array {
+  const floor = kthLargest(logits, k);
+  const tokens: number[] = [];
+  for (let i = 0; i < logits.length; i++) if (logits[i]! >= floor) tokens.push(i);
+  return Int32Array.from(tokens);
 }
 
 function notFinite(logits: Float32Array): WpError {
