@@ -1,0 +1,121 @@
+// The worker's side of the protocol: it answers the page's calls, and is the only place, with host/, that knows backends and
+// models both. What a load does is told in host/load.ts; what a loaded model can do in host/loaded-model.ts.
+
+import * as Comlink from 'comlink';
+import { detectCapabilities } from './capabilities/detect.ts';
+import { isAbortError, WpError } from './errors.ts';
+import { BackendPool } from './host/backend-pool.ts';
+import { load } from './host/load.ts';
+import type { LoadedModel } from './host/loaded-model.ts';
+import type {
+  AbortMessage,
+  GenerateEvent,
+  GenerateRequest,
+  LoadEvent,
+  LoadRequest,
+  ModelId,
+  Reply,
+  RuntimeService,
+} from './protocol/messages.ts';
+import type { BenchmarkResult, Capabilities, MemoryReport } from './types.ts';
+
+export class RuntimeHost implements RuntimeService {
+  readonly #backends = new BackendPool();
+  readonly #models = new Map<ModelId, LoadedModel>();
+  #nextId: ModelId = 1;
+
+  capabilities(): Promise<Reply<Capabilities>> {
+    return reply(() => detectCapabilities());
+  }
+
+  async load(request: LoadRequest, port: MessagePort): Promise<void> {
+    const { send, signal, close } = operation<LoadEvent>(port);
+    try {
+      const model = await load(request, {
+        backends: this.#backends,
+        signal,
+        onProgress: (progress) => send({ type: 'progress', progress }),
+      });
+      if (signal.aborted) {
+        await model.dispose();
+        send({ type: 'aborted' });
+        return;
+      }
+      const id = this.#nextId++;
+      this.#models.set(id, model);
+      send({ type: 'loaded', model: id, info: model.info });
+    } catch (thrown) {
+      send(isAbortError(thrown) ? { type: 'aborted' } : { type: 'failed', error: WpError.from(thrown).toData() });
+    } finally {
+      close();
+    }
+  }
+
+  async generate(request: GenerateRequest, port: MessagePort): Promise<void> {
+    const { send, signal, close } = operation<GenerateEvent>(port);
+    try {
+      for await (const part of this.#model(request.model).generate(request.prompt, request.options, signal)) {
+        if (part.done && part.finishReason === 'abort') send({ type: 'aborted', part });
+        else send({ type: 'part', part });
+      }
+    } catch (thrown) {
+      send({ type: 'failed', error: WpError.from(thrown).toData() });
+    } finally {
+      close();
+    }
+  }
+
+  tokenize(model: ModelId, text: string): Promise<Reply<number[]>> {
+    return reply(() => this.#model(model).tokenize(text));
+  }
+
+  async logits(model: ModelId, tokens: readonly number[]): Promise<Reply<Float32Array>> {
+    const answer = await reply(() => this.#model(model).logits(tokens));
+    return answer.ok ? Comlink.transfer(answer, [answer.value.buffer as ArrayBuffer]) : answer;
+  }
+
+  memory(model: ModelId): Promise<Reply<MemoryReport>> {
+    return reply(() => this.#model(model).memory());
+  }
+
+  benchmark(model: ModelId, sizes: { promptTokens: number; decodeTokens: number }): Promise<Reply<BenchmarkResult>> {
+    return reply(() => this.#model(model).benchmark(sizes));
+  }
+
+  dispose(model: ModelId): Promise<Reply<null>> {
+    return reply(async () => {
+      const disposed = this.#models.get(model);
+      this.#models.delete(model);
+      await disposed?.dispose();
+      return null;
+    });
+  }
+
+  #model(id: ModelId): LoadedModel {
+    const model = this.#models.get(id);
+    if (!model) throw new WpError('disposed', 'This model has been disposed.', 'Load it again with loadModel().');
+    return model;
+  }
+}
+
+async function reply<T>(work: () => T | Promise<T>): Promise<Reply<T>> {
+  try {
+    return { ok: true, value: await work() };
+  } catch (thrown) {
+    return { ok: false, error: WpError.from(thrown).toData() };
+  }
+}
+
+/** The worker's end of one long operation: events go out, an abort comes in. */
+function operation<Event>(port: MessagePort): { send: (event: Event) => void; signal: AbortSignal; close: () => void } {
+  const controller = new AbortController();
+  port.onmessage = ({ data }: MessageEvent<AbortMessage>) => {
+    if (data.type === 'abort') controller.abort();
+  };
+  return {
+    send: (event) => port.postMessage(event),
+    signal: controller.signal,
+    // The page closes the port when it has heard the last event: closing here could drop what is still on its way.
+    close: () => (port.onmessage = null),
+  };
+}

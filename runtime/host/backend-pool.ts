@@ -1,0 +1,31 @@
+// One backend of each kind for all models of the worker: models share a GPU device and a thread pool. A lost device leaves
+// the pool at once, so whoever asks next gets a new one.
+
+import type { Backend } from '../backends/backend.ts';
+import { createWasmBackend } from '../backends/wasm/index.ts';
+import { createWebGpuBackend } from '../backends/webgpu/index.ts';
+import type { BackendName } from '../types.ts';
+
+export interface BackendWish {
+  name: BackendName;
+  /** Of the WASM backend. */
+  threads: number;
+}
+
+export class BackendPool {
+  readonly #backends = new Map<string, Promise<Backend>>();
+
+  /** The backend of this kind; created on first use, anew after it was lost. */
+  get(wish: BackendWish): Promise<Backend> {
+    const key = wish.name === 'wasm' ? `wasm:${wish.threads}` : wish.name;
+    const existing = this.#backends.get(key);
+    if (existing) return existing;
+    const created = wish.name === 'wasm' ? createWasmBackend({ threads: wish.threads }) : createWebGpuBackend();
+    const forget = (): void => {
+      if (this.#backends.get(key) === created) this.#backends.delete(key);
+    };
+    this.#backends.set(key, created);
+    created.then((backend) => void backend.lost.then(forget), forget);
+    return created;
+  }
+}

@@ -1,0 +1,164 @@
+// What loading a model is, from a source to one that answers: read what it is, decide how it will run here, and only then
+// download the weights, tensor by tensor, into a program whose pipelines compile meanwhile. The composition root of the
+// worker: each step below is one module's work.
+
+import { detectCapabilities } from '../capabilities/detect.ts';
+import type { Program } from '../backends/backend.ts';
+import { throwIfAborted } from '../errors.ts';
+import { DecoderSession } from '../generation/decode-loop.ts';
+import { readEndTokens, readGenerationDefaults } from '../generation/options.ts';
+import { GraphBuilder } from '../graph/builder.ts';
+import { lower } from '../graph/passes/index.ts';
+import { countParameters } from '../graph/sizes.ts';
+import type { ModelFiles } from '../loading/model-files.ts';
+import { openModelFiles } from '../loading/open-files.ts';
+import { openStore } from '../loading/opfs-store.ts';
+import { LoadProgressTracker } from '../loading/progress.ts';
+import { parseSource, type ParsedSource } from '../loading/source.ts';
+import { findFamily, modelTypeOf, rotaryRows } from '../models/index.ts';
+import { planModel } from '../planning/plan.ts';
+import { createChatTemplate } from '../processing/chat-template.ts';
+import { createTokenizer } from '../processing/tokenizer.ts';
+import type { LoadRequest } from '../protocol/messages.ts';
+import type { LoadProgress, ModelInfo, PlanReport } from '../types.ts';
+import { openCheckpoint } from '../weights/checkpoint.ts';
+import { createWeightSource, type WeightSource } from '../weights/weight-source.ts';
+import type { BackendPool } from './backend-pool.ts';
+import { LoadedModel } from './loaded-model.ts';
+import { readModelFiles } from './model-description.ts';
+
+export interface LoadContext {
+  backends: BackendPool;
+  signal: AbortSignal;
+  onProgress: (progress: LoadProgress) => void;
+}
+
+/** Loads a model. Rejects with a WpError, or an AbortError; then nothing of it is left on any device. */
+export async function load(request: LoadRequest, context: LoadContext): Promise<LoadedModel> {
+  const { signal } = context;
+  const progress = new LoadProgressTracker({ report: context.onProgress });
+  progress.enter('resolving');
+  const source = parseSource(request.source, { embeddedBase: request.embeddedBase });
+  const open = await fileOpener(source, request, progress);
+  const files = open.files();
+  try {
+    const description = await readModelFiles(files, signal);
+    const family = findFamily(modelTypeOf(description.config));
+    const config = family.config(description.config);
+    const builder = new GraphBuilder();
+    family.build(builder, config);
+    const graph = lower(builder.build());
+
+    const weights = createWeightSource(await openCheckpoint(files, signal), graph);
+    const capabilities = await detectCapabilities();
+    const plan = planModel({
+      graph,
+      capabilities,
+      wishes: request,
+      model: { maxContextLength: config.maxContextLength, storedFormats: weights.storedFormats },
+    });
+    const tokenizer = createTokenizer(description.tokenizer, description.tokenizerConfig);
+    const template = createChatTemplate(description);
+    throwIfAborted(signal);
+
+    const compileOptions = {
+      formats: plan.formats,
+      contextLength: plan.contextLength,
+      maxTokens: plan.maxTokens,
+      maxOutputs: plan.maxOutputs,
+    };
+    /** Compiles and fills a program; again, from the store, after a lost device. */
+    const createProgram = async (from: WeightSource, until: AbortSignal | undefined): Promise<Program> => {
+      const backend = await context.backends.get({ name: plan.backend, threads: plan.threads });
+      const program = await backend.compile(graph, compileOptions);
+      try {
+        for await (const { name, matrix } of from.stream(plan.formats, until)) await program.setWeight(name, matrix);
+        progress.enter('compiling');
+        await program.ready();
+        throwIfAborted(until);
+        return program;
+      } catch (thrown) {
+        program.dispose();
+        throw thrown;
+      }
+    };
+    const recover = async (): Promise<Program> => {
+      const again = open.files();
+      try {
+        return await createProgram(createWeightSource(await openCheckpoint(again), graph), undefined);
+      } finally {
+        await again.close();
+      }
+    };
+
+    for (const { name, bytes } of weights.downloads) progress.expect(name, bytes);
+    progress.totalIsKnown();
+    progress.enter('downloading');
+    const program = await createProgram(weights, signal);
+    const backend = await context.backends.get({ name: plan.backend, threads: plan.threads });
+    const rows = (past: number, tokens: number): Float32Array => rotaryRows(config, past, tokens);
+    const info: ModelInfo = {
+      source: typeof request.source === 'string' ? request.source : source.description,
+      modelType: modelTypeOf(description.config),
+      parameters: countParameters(graph),
+      vocabularySize: config.vocabularySize,
+      layers: config.layers,
+      maxContextLength: config.maxContextLength,
+      hasChatTemplate: template !== undefined,
+      plan: {
+        ...reportOf(plan),
+        backendDescription: backend.description,
+        downloadBytes: weights.downloads.reduce((sum, { bytes }) => sum + bytes, 0),
+        reasons: [
+          ...plan.reasons,
+          ...(template?.reasons ?? []).map((reason) => ({ topic: 'chat template', reason })),
+          ...open.notes(),
+        ],
+      },
+      notice: weights.notice,
+      defaults: readGenerationDefaults(description.generationConfig),
+    };
+    const model = new LoadedModel({
+      info,
+      session: new DecoderSession({
+        program,
+        rotaryRows: rows,
+        contextLength: plan.contextLength,
+        maxTokens: plan.maxTokens,
+        maxOutputs: plan.maxOutputs,
+        vocabularySize: config.vocabularySize,
+        recover: plan.backend === 'webgpu' ? recover : undefined,
+      }),
+      rotaryRows: rows,
+      maxTokens: plan.maxTokens,
+      tokenizer,
+      template,
+      defaults: info.defaults,
+      eosIds: readEndTokens({ generationConfig: description.generationConfig, config: description.config, tokenizer }),
+    });
+    progress.enter('ready');
+    return model;
+  } finally {
+    await files.close();
+  }
+}
+
+/** Opens the source's files, as often as they are needed: for the load, and again after a lost device. */
+async function fileOpener(
+  source: ParsedSource,
+  request: LoadRequest,
+  progress: LoadProgressTracker,
+): Promise<{ files: () => ModelFiles; notes: () => readonly { topic: string; reason: string }[] }> {
+  const store = source.kind === 'http' ? await openStore() : undefined;
+  return {
+    files: () => openModelFiles(source, { store, progress, http: { headers: request.headers } }),
+    notes: () => store?.notes() ?? [],
+  };
+}
+
+type Plan = ReturnType<typeof planModel>;
+
+function reportOf(plan: Plan): Omit<PlanReport, 'backendDescription' | 'downloadBytes'> {
+  const { backend, precision, bitsPerWeight, contextLength, threads, memory, reasons } = plan;
+  return { backend, precision, bitsPerWeight, contextLength, threads, memory, reasons };
+}

@@ -1,0 +1,40 @@
+// The small files of a model's folder, read together before anything is decided: what the model is, how it writes and how
+// it wants to be sampled.
+
+import { WpError } from '../errors.ts';
+import { openRequired, type ModelFiles } from '../loading/model-files.ts';
+
+/** Parsed files; undefined where the folder has none. */
+export interface ModelDescription {
+  config: unknown;
+  generationConfig: unknown;
+  tokenizer: unknown;
+  tokenizerConfig: unknown;
+  templateText: string | undefined;
+  templateJson: unknown;
+}
+
+/** @throws WpError `not-found` without a config.json, `missing-tokenizer` without a tokenizer.json. */
+export async function readModelFiles(files: ModelFiles, signal: AbortSignal): Promise<ModelDescription> {
+  const optionalJson = async (name: string): Promise<unknown> => (await files.open(name, signal))?.readJson(signal);
+  const optionalText = async (name: string): Promise<string | undefined> =>
+    (await files.open(name, signal))?.readText(signal);
+  // The configuration first: what is not a model must fail as that, and not as a missing tokenizer.
+  const config = await (await openRequired(files, 'config.json', signal)).readJson(signal);
+  const [generationConfig, tokenizer, tokenizerConfig, templateText, templateJson] = await Promise.all([
+    optionalJson('generation_config.json'),
+    optionalJson('tokenizer.json'),
+    optionalJson('tokenizer_config.json'),
+    optionalText('chat_template.jinja'),
+    optionalJson('chat_template.json'),
+  ]);
+  if (tokenizer === undefined) {
+    throw new WpError(
+      'missing-tokenizer',
+      `${files.description} has no tokenizer.json.`,
+      'Put the tokenizer.json of the model beside its weights; slow tokenizers can be converted with transformers’ AutoTokenizer.',
+      { source: files.description },
+    );
+  }
+  return { config, generationConfig, tokenizer, tokenizerConfig, templateText, templateJson };
+}
