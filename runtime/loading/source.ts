@@ -47,9 +47,9 @@ export function parseSource(source: string | readonly File[], context: SourceCon
   }
   if (/^[a-z][a-z0-9+.-]+:/i.test(text) || isPath(text)) return parseLocation(text, source);
 
+  refuseUnreadable(text, source);
   const id = hubId.exec(text);
   if (!id || text.includes('..')) throw invalid(source, 'is neither a hub id nor a URL');
-  refuseUnreadable(id[2]!, source);
   return hubFolder(`${id[1]}/${id[2]}`, id[3] ?? 'main', '', undefined);
 }
 

@@ -1,0 +1,76 @@
+// Which bytes are read in which order: pieces of weights in file order, small neighbours together in one read, large
+// tensors that will be converted in blocks of rows. Pure arithmetic; weight-source.ts carries it out.
+
+import type { StoredPart, StoredPiece, StoredWeight } from './stored-weight.ts';
+
+/** Bytes [start, end) of a file that belong to one piece; `firstRow` says where in the part a block of rows begins. */
+export interface Slice {
+  stored: StoredWeight;
+  part: number;
+  piece: StoredPiece;
+  firstRow: number;
+  start: number;
+  end: number;
+}
+
+export interface Read {
+  file: string;
+  start: number;
+  end: number;
+  /** Ascending; they may overlap when two weights share a tensor. */
+  slices: Slice[];
+}
+
+/** Neighbours are read together up to this size: a request costs as much as about that many bytes. */
+const joinedBytes = 4 * 2 ** 20;
+/** Bytes between two wanted tensors that are cheaper to read than to skip. */
+const gapBytes = 32 * 2 ** 10;
+/** Tensors that are converted are read in blocks of rows of about this size. */
+export const blockBytes = 16 * 2 ** 20;
+
+/** `isConverted`: whether a part's numbers change on the way; others are read in one piece, to be passed on as they are. */
+export function planReads(
+  weights: readonly StoredWeight[],
+  isConverted: (stored: StoredWeight, part: StoredPart) => boolean,
+): Read[] {
+  const slices: Slice[] = [];
+  for (const stored of weights) {
+    stored.parts.forEach((part, index) => {
+      for (const piece of part.pieces) {
+        const { start, end } = piece.tensor;
+        const rowBytes = (end - start) / part.rows;
+        const canSplit = piece.holds === 'numbers' && part.columns > 1 && isConverted(stored, part);
+        const blockRows = canSplit ? Math.max(1, Math.floor(blockBytes / rowBytes)) : part.rows;
+        for (let row = 0; row < part.rows; row += blockRows) {
+          const rows = Math.min(blockRows, part.rows - row);
+          slices.push({
+            stored,
+            part: index,
+            piece,
+            firstRow: row,
+            start: start + row * rowBytes,
+            end: start + (row + rows) * rowBytes,
+          });
+        }
+      }
+    });
+  }
+  const file = (slice: Slice): string => slice.piece.tensor.file;
+  slices.sort((a, b) => (file(a) === file(b) ? a.start - b.start : file(a) < file(b) ? -1 : 1));
+
+  const reads: Read[] = [];
+  for (const slice of slices) {
+    const last = reads[reads.length - 1];
+    const joins =
+      last?.file === file(slice) &&
+      slice.start <= last.end + gapBytes &&
+      (slice.end <= last.end || slice.end - last.start <= joinedBytes);
+    if (joins) {
+      last.slices.push(slice);
+      last.end = Math.max(last.end, slice.end);
+    } else {
+      reads.push({ file: file(slice), start: slice.start, end: slice.end, slices: [slice] });
+    }
+  }
+  return reads;
+}
