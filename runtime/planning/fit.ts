@@ -1,0 +1,105 @@
+// The search for a plan on one backend: of the contexts, precisions and chunks that the wishes leave open, the first that
+// fits. First the chunk gives way, then the precision, then the context.
+
+import type { Graph } from '../graph/types.ts';
+import type { BackendName, Capabilities, LoadOptions } from '../types.ts';
+import { chooseContextLengths } from './context-length.ts';
+import { estimateMemory, type MemoryEstimate, type ProgramSizes } from './memory-estimate.ts';
+import { findMisfit, memoryLimit, type MemoryLimit, type Misfit } from './memory-limit.ts';
+import { chooseFormats, type FormatChoice, type StoredFormats } from './precision-policy.ts';
+import { describeBytes, describeCount, type Reason } from './reason.ts';
+
+export type PlanWishes = Pick<LoadOptions, 'precision' | 'backend' | 'contextLength' | 'memoryLimitBytes' | 'threads'>;
+
+export interface PlanRequest {
+  /** Lowered (graph/passes): formats are planned for the weights that a backend will get. */
+  graph: Graph;
+  capabilities: Capabilities;
+  wishes: PlanWishes;
+  model: {
+    maxContextLength: number;
+    storedFormats: StoredFormats;
+  };
+}
+
+export interface Fit extends ProgramSizes {
+  choice: FormatChoice;
+  memory: MemoryEstimate;
+  reasons: Reason[];
+}
+
+/** Nothing fits: what of the smallest plan does not, and that plan's figures. */
+export interface NoFit {
+  misfit: Misfit;
+  memory: MemoryEstimate;
+  choice: FormatChoice;
+  contextLength: number;
+}
+
+/** Prefill chunks to try. An abort waits for a chunk at most, so a CPU takes shorter ones. */
+const CHUNKS: Record<BackendName, readonly number[]> = {
+  webgpu: [512, 256, 128, 64],
+  wasm: [128, 64, 32],
+};
+
+/** The rows of logits that one step computes when a text is scored take at most this. */
+const LOGITS_BYTES = 2 * 2 ** 20;
+
+export function findFit(backend: BackendName, request: PlanRequest): Fit | NoFit {
+  const { graph, capabilities, wishes, model } = request;
+  const choices = chooseFormats(graph, model.storedFormats, wishes.precision ?? 'auto');
+  const contextLengths = chooseContextLengths(wishes.contextLength, model.maxContextLength);
+  const limit = memoryLimit(backend, capabilities, wishes.memoryLimitBytes);
+  const chunks = CHUNKS[backend];
+  let smallest: NoFit | undefined;
+  for (const contextLength of contextLengths) {
+    for (const choice of choices) {
+      for (const chunk of chunks) {
+        const sizes = programSizes(graph, contextLength, chunk);
+        const memory = estimateMemory(graph, choice.formats, sizes);
+        const misfit = findMisfit(backend, capabilities, graph, choice.formats, sizes, memory, limit);
+        if (!misfit) {
+          const reasons: Reason[] = [
+            ...choice.reasons,
+            contextReason(contextLength, contextLengths[0]!, request),
+            ...(chunk < chunks[0]! ? [chunkReason(chunk)] : []),
+            memoryReason(memory.total, limit),
+          ];
+          return { ...sizes, choice, memory, reasons };
+        }
+        if (!smallest || memory.total < smallest.memory.total) smallest = { misfit, memory, choice, contextLength };
+      }
+    }
+  }
+  return smallest!;
+}
+
+function programSizes(graph: Graph, contextLength: number, chunk: number): ProgramSizes {
+  const maxTokens = Math.min(chunk, contextLength);
+  const logits = graph.outputs['logits'];
+  const vocabulary = logits === undefined ? 1 : Number(graph.values[logits]!.shape.at(-1));
+  const rows = Math.floor(LOGITS_BYTES / (4 * vocabulary));
+  return { contextLength, maxTokens, maxOutputs: Math.min(Math.max(rows, 1), maxTokens) };
+}
+
+function contextReason(contextLength: number, wanted: number, { wishes, model }: PlanRequest): Reason {
+  const tokens = describeCount(contextLength);
+  const most = `the model allows ${describeCount(model.maxContextLength)}`;
+  if (wishes.contextLength !== undefined)
+    return { topic: 'context', reason: `${tokens} tokens were asked for; ${most}.` };
+  if (contextLength === wanted)
+    return { topic: 'context', reason: `${tokens} tokens unless asked otherwise; ${most}.` };
+  return {
+    topic: 'context',
+    reason: `${tokens} tokens instead of ${describeCount(wanted)}, to fit the memory; ${most}.`,
+  };
+}
+
+function chunkReason(chunk: number): Reason {
+  return { topic: 'prefill', reason: `Prompts are read ${chunk} tokens at a time, to save memory.` };
+}
+
+function memoryReason(totalBytes: number, limit: MemoryLimit | undefined): Reason {
+  const known = limit ? `the limit is ${describeBytes(limit.bytes)} (${limit.source})` : 'no limit is known';
+  return { topic: 'memory', reason: `${describeBytes(totalBytes)} in all; ${known}.` };
+}
