@@ -49,13 +49,17 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
     family.build(builder, config);
     const graph = lower(builder.build());
 
-    const weights = createWeightSource(await openCheckpoint(files, signal), graph);
+    const checkpoint = await openCheckpoint(files, signal);
+    const weights = createWeightSource(checkpoint, graph);
     const capabilities = await detectCapabilities();
     const plan = planModel({
       graph,
       capabilities,
       wishes: request,
-      model: { maxContextLength: config.maxContextLength, storedFormats: weights.storedFormats },
+      model: {
+        maxContextLength: config.maxContextLength,
+        storedFormats: new Map(graph.weights.map((weight) => [weight.name, weights.storedFormat(weight)])),
+      },
     });
     const tokenizer = createTokenizer(description.tokenizer, description.tokenizerConfig);
     const template = createChatTemplate(description);
@@ -91,7 +95,7 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
       }
     };
 
-    for (const { name, bytes } of weights.downloads) progress.expect(name, bytes);
+    for (const [name, bytes] of weights.bytesByFile) progress.expect(name, bytes);
     progress.totalIsKnown();
     progress.enter('downloading');
     const program = await createProgram(weights, signal);
@@ -108,14 +112,14 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
       plan: {
         ...reportOf(plan),
         backendDescription: backend.description,
-        downloadBytes: weights.downloads.reduce((sum, { bytes }) => sum + bytes, 0),
+        downloadBytes: weights.downloadBytes,
         reasons: [
           ...plan.reasons,
           ...(template?.reasons ?? []).map((reason) => ({ topic: 'chat template', reason })),
           ...open.notes(),
         ],
       },
-      notice: weights.notice,
+      notice: checkpoint.notice,
       defaults: readGenerationDefaults(description.generationConfig),
     };
     const model = new LoadedModel({

@@ -1,6 +1,6 @@
 // A model that is ready, on the worker's side: its session, its tokenizer, what it reports of itself.
 
-import type { Backend, Program } from '../backends/backend.ts';
+import type { Program } from '../backends/backend.ts';
 import { throwIfAborted, WpError } from '../errors.ts';
 import type { DecoderSession } from '../generation/decode-loop.ts';
 import { nextTask } from '../generation/event-loop.ts';
@@ -11,7 +11,6 @@ import type { BenchmarkResult, ChatPart, GenerationOptions, MemoryReport, ModelI
 export interface LoadedModelParts extends TextModel {
   info: ModelInfo;
   session: DecoderSession;
-  backend: Backend;
   rotaryRows: (past: number, tokens: number) => Float32Array;
   /** The longest chunk of a prefill. */
   maxTokens: number;
