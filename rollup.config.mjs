@@ -1,6 +1,7 @@
-// Two bundles. The page's side: index.js (the API), elements.js (the elements, for a <script type="module">) and cli.js,
+// Three bundles. The page's side: index.js (the API), elements.js (the elements, for a <script type="module">) and cli.js,
 // which share chunks. The worker's side: model.worker.js, which a page or Node starts as a module of its own and which
-// therefore shares nothing. All lie flat in dist/, because the runtime looks for the worker and for models/ beside itself.
+// therefore shares nothing. These lie flat in dist/, because the runtime looks for the worker and for models/ beside
+// itself. And the elements once more, for server-side rendering.
 
 import { builtinModules } from 'node:module';
 import commonjs from '@rollup/plugin-commonjs';
@@ -86,4 +87,24 @@ const worker = {
   onwarn,
 };
 
-export default [page, worker];
+const isApi = (id) => id.endsWith('/runtime/index.ts');
+
+/**
+ * The elements as Node imports them, during server-side rendering: Lit and the rest are left to Node, which then finds the
+ * editions of theirs that know no DOM. Only the export condition `node` leads here.
+ */
+const server = {
+  input: { elements: 'components/index.ts' },
+  output: {
+    ...output,
+    dir: 'dist/server',
+    manualChunks: undefined,
+    // The API is the same module that `import 'wp-models'` gives.
+    paths: (id) => (isApi(id) ? '../index.js' : id),
+  },
+  external: (id) => !/^[./]/.test(id) || isApi(id),
+  plugins: [esbuild({ target: 'es2022', tsconfig: 'tsconfig.json' })],
+  onwarn,
+};
+
+export default { page, worker, server };

@@ -24,11 +24,11 @@ function node(args) {
   });
 }
 
-/** One of the two bundles of rollup.config.mjs. What an earlier build left behind is removed. */
-async function bundle(index) {
+/** One of the bundles of rollup.config.mjs. What an earlier build left behind is removed. */
+async function bundle(name) {
   const { rollup } = await import('rollup');
   const { default: configurations } = await import('../rollup.config.mjs');
-  const { output, ...input } = configurations[index];
+  const { output, ...input } = configurations[name];
   const build = await rollup({ ...input, logLevel: 'warn' });
   const written = await build.write({ ...output, dir: join(root, output.dir) });
   await build.close();
@@ -65,12 +65,17 @@ const steps = {
   page: {
     inputs: sources,
     outputs: ['dist/index.js', 'dist/elements.js', 'dist/cli.js'],
-    run: async () => removeStale(await bundle(0), (name) => !isWorkerFile(name)),
+    run: async () => removeStale(await bundle('page'), (name) => !isWorkerFile(name)),
   },
   worker: {
     inputs: sources.filter((path) => path !== 'components' && path !== 'cli'),
     outputs: ['dist/model.worker.js'],
-    run: async () => removeStale(await bundle(1), isWorkerFile),
+    run: async () => removeStale(await bundle('worker'), isWorkerFile),
+  },
+  server: {
+    inputs: sources.filter((path) => path !== 'workers' && path !== 'cli'),
+    outputs: ['dist/server/elements.js'],
+    run: () => bundle('server'),
   },
   types: {
     inputs: ['runtime', 'components', 'tsconfig.json', 'tsconfig.build.json'],
