@@ -4,7 +4,6 @@ import { guard } from 'lit/directives/guard.js';
 import { repeat } from 'lit/directives/repeat.js';
 import { WpError } from '../runtime/index.ts';
 import type { BackendName, ChatMessage, ChatOptions, Model, ModelSource, Precision } from '../runtime/index.ts';
-import { define } from './define.ts';
 import { emit, type MessageDetail } from './events.ts';
 import { Announcer } from './internal/announcer.ts';
 import { listAttribute, numberAttribute, oneOf, textAttribute } from './internal/attributes.ts';
@@ -505,9 +504,6 @@ const STATUS_TEXTS: Record<ModelStatus, string> = {
   generating: 'Answering',
   failed: 'Failed',
 };
-
-define('wp-message', MessageElement);
-define('wp-chat', WpChat);
 
 declare global {
   interface HTMLElementTagNameMap {

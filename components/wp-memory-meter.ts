@@ -2,7 +2,6 @@ import { html, LitElement, nothing, type TemplateResult } from 'lit';
 import { property, state } from 'lit/decorators.js';
 import { styleMap } from 'lit/directives/style-map.js';
 import type { MemoryReport, Model } from '../runtime/index.ts';
-import { define } from './define.ts';
 import { oneOf } from './internal/attributes.ts';
 import { formatBytes, formatNumber } from './internal/format.ts';
 import { MemoryWatch } from './internal/memory-watch.ts';
@@ -209,8 +208,6 @@ export class WpMemoryMeter extends LitElement {
     `;
   }
 }
-
-define('wp-memory-meter', WpMemoryMeter);
 
 declare global {
   interface HTMLElementTagNameMap {

@@ -2,7 +2,6 @@ import { ContextProvider } from '@lit/context';
 import { html, css, LitElement, nothing, type TemplateResult } from 'lit';
 import { property } from 'lit/decorators.js';
 import type { BackendName, LoadProgress, Model, ModelSource, Precision, WpError } from '../runtime/index.ts';
-import { define } from './define.ts';
 import { numberAttribute, oneOf, textAttribute } from './internal/attributes.ts';
 import { nameOfSource } from './internal/format.ts';
 import { failureView, progressView } from './internal/status-view.ts';
@@ -161,8 +160,6 @@ export class WpModel extends LitElement {
     return nothing;
   }
 }
-
-define('wp-model', WpModel);
 
 declare global {
   interface HTMLElementTagNameMap {

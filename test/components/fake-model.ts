@@ -81,6 +81,7 @@ export class FakeModel implements Model {
             created: 0,
             model: 'fake',
             choices: [{ index: 0, message: { role: 'assistant', content }, finish_reason: 'stop' }],
+            usage: { prompt_tokens: 10, completion_tokens: 1, total_tokens: 11 },
           };
         },
       },
