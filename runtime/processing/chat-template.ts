@@ -107,6 +107,9 @@ class JinjaChatTemplate implements ChatTemplate {
           refusal = String(reason);
           throw new Error(refusal);
         },
+        // transformers always defines these two, and templates test them with `is not none`.
+        tools: null,
+        documents: null,
         ...this.special,
         ...variables,
         messages,
