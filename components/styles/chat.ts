@@ -115,7 +115,7 @@ export const chatStyles = css`
     min-block-size: 100%;
     max-inline-size: 46rem;
     margin-inline: auto;
-    padding: 1.4rem 1.1rem 1.1rem;
+    padding: 1.4rem 1.1rem 1.3rem;
   }
   .empty {
     display: flex;
@@ -189,7 +189,17 @@ export const chatStyles = css`
     inline-size: 100%;
     max-inline-size: 46rem;
     margin-inline: auto;
-    padding: 0 0.8rem 0.7rem;
+    padding: 0 1.1rem 0.8rem;
+  }
+  /* Text goes under the field softly. */
+  .dock::before {
+    content: '';
+    position: absolute;
+    inset-block-end: 100%;
+    inset-inline: 1px 12px;
+    block-size: 1.4rem;
+    background: linear-gradient(transparent, var(--_surface));
+    pointer-events: none;
   }
   .dock .status {
     margin-block-end: 0.7rem;
@@ -278,7 +288,8 @@ export const chatStyles = css`
       padding-inline: 0.85rem;
     }
     .dock {
-      padding-inline: 0.5rem;
+      padding-inline: 0.6rem;
+      padding-block-end: 0.6rem;
     }
     .greeting {
       font-size: 1.25em;

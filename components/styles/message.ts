@@ -24,8 +24,9 @@ export const messageStyles = css`
   }
   .turn.user {
     display: flex;
-    flex-direction: column;
+    flex-direction: row-reverse;
     align-items: flex-end;
+    gap: 0.2rem;
   }
   .turn.user .bubble {
     max-inline-size: min(85%, 34rem);
@@ -46,8 +47,8 @@ export const messageStyles = css`
     margin-inline-start: -0.45rem;
   }
   .turn.user .turn-foot {
-    margin-block-start: 0.1rem;
-    margin-inline: 0 -0.3rem;
+    flex: none;
+    margin: 0 0 0.25rem;
     opacity: 0;
     transition: opacity 0.15s;
   }

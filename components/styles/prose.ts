@@ -125,6 +125,8 @@ export const prose = css`
   .prose :is(th, td) {
     padding: 0.45em 0.8em;
     border-block-end: 1px solid var(--_line);
+  }
+  .prose :is(th, td):not([align]) {
     text-align: start;
   }
   .prose th {

@@ -5,9 +5,8 @@ import { css } from 'lit';
 export const statusStyles = css`
   .status {
     display: flex;
-    flex-wrap: wrap;
     align-items: center;
-    gap: 0.5rem 1rem;
+    gap: 0.5rem 0.8rem;
     padding: 0.8rem 1rem;
     border: 1px solid var(--_line);
     border-radius: calc(var(--_radius) - 4px);
@@ -23,7 +22,7 @@ export const statusStyles = css`
     }
   }
   .status-text {
-    flex: 1 1 14rem;
+    flex: 1 1 12rem;
     min-inline-size: 0;
   }
   .status p {
@@ -75,6 +74,7 @@ export const statusStyles = css`
     }
   }
   .failure {
+    flex-wrap: wrap;
     align-items: flex-start;
     border-color: color-mix(in oklab, var(--_danger) 35%, var(--_surface));
     background: var(--_danger-soft);
@@ -101,5 +101,6 @@ export const statusStyles = css`
   }
   .failure .button {
     align-self: center;
+    margin-inline-start: auto;
   }
 `;
