@@ -36,6 +36,8 @@ class HttpFiles implements ModelFiles {
   private isClosed = false;
   /** The server could not be reached, and a stored copy served. */
   private isOffline = false;
+  /** The server tells no version, so a stored copy could be an old one: nothing is kept. */
+  private isUnversioned = false;
 
   constructor(private readonly options: HttpFilesOptions) {
     this.description = options.description;
@@ -60,11 +62,20 @@ class HttpFiles implements ModelFiles {
   }
 
   notes(): readonly { topic: string; reason: string }[] {
-    const offline = {
-      topic: 'network',
-      reason: 'The server could not be reached; the copy of an earlier visit was used.',
-    };
-    return [...this.options.store.notes(), ...(this.isOffline ? [offline] : [])];
+    const notes = [...this.options.store.notes()];
+    if (this.isOffline) {
+      notes.push({
+        topic: 'network',
+        reason: 'The server could not be reached; the copy of an earlier visit was used.',
+      });
+    }
+    if (this.isUnversioned) {
+      notes.push({
+        topic: 'storage',
+        reason: 'The server shows neither ETag nor Last-Modified, so the download is not kept.',
+      });
+    }
+    return notes;
   }
 
   async close(): Promise<void> {
@@ -81,6 +92,7 @@ class HttpFiles implements ModelFiles {
     const remote = await this.openRemote({ name, url }, known, signal);
     if (!remote) return undefined;
     progress?.expect(name, remote.size);
+    if (remote.validator === '') this.isUnversioned = true;
     const stored =
       remote.validator === '' ? undefined : await store.open({ url, size: remote.size, validator: remote.validator });
     const file = new HttpFile(remote, progress);

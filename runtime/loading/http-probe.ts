@@ -72,7 +72,8 @@ async function openRanged(
   const range = parseContentRange(response.headers.get('content-range'));
   if (range && range.start !== 0) throw new TransientFailure(`the server sent bytes from ${range.start} instead of 0`);
   const wanted = range ? range.end : firstBytes;
-  const { bytes: first, ended } = await readUpTo(opened, wanted);
+  // A connection that breaks here has still told all that is needed, once a byte has come: reading goes on from there.
+  const { bytes: first, ended } = await readUpTo(opened, wanted, { keepBroken: range?.size !== undefined });
   refuseWebPage(file, response, first);
   // Content-Range is hidden from a cross-origin page unless the server exposes it. A body shorter than asked is the whole
   // file; otherwise HEAD tells, whose Content-Length every page may read.
@@ -112,7 +113,7 @@ async function openStream(
   const length = isEncoded ? undefined : contentLength(response);
   const validator = validatorOf(response);
   if (length === undefined || length <= wholeFileBytes) {
-    const { bytes: first } = await readUpTo(opened, maximumUnsizedBytes, signal);
+    const { bytes: first } = await readUpTo(opened, maximumUnsizedBytes, { signal });
     refuseWebPage(file, response, first);
     if (first.length >= maximumUnsizedBytes) throw unknownSize(file);
     // More than announced is a compressed file whose encoding CORS hides; fewer is a connection that broke.
@@ -135,14 +136,20 @@ function refuseWebPage(file: { name: string; url: string }, response: Response, 
 async function readUpTo(
   opened: OpenResponse,
   bytes: number,
-  signal?: AbortSignal,
+  options: { signal?: AbortSignal | undefined; keepBroken?: boolean } = {},
 ): Promise<{ bytes: Uint8Array; ended: boolean }> {
   const pieces: Uint8Array[] = [];
   let length = 0;
   let ended = false;
   while (length < bytes && !ended) {
-    signal?.throwIfAborted();
-    const piece = await opened.next();
+    options.signal?.throwIfAborted();
+    let piece: Uint8Array | undefined;
+    try {
+      piece = await opened.next();
+    } catch (thrown) {
+      if (!(thrown instanceof TransientFailure) || !options.keepBroken || length === 0) throw thrown;
+      break;
+    }
     if (piece) {
       pieces.push(piece);
       length += piece.length;

@@ -53,16 +53,19 @@ class OpfsStore implements FileStore, StoreHost {
       if (!release) return await this.openShared(key, known);
       return await this.openAlone(key, known, release);
     } catch (thrown) {
-      this.note(
-        `The browser's store failed (${thrown instanceof Error ? thrown.message : String(thrown)}): the file is not kept.`,
-      );
+      this.failed(thrown);
       return undefined;
     }
   }
 
   async find(url: string): Promise<StoredEntry | undefined> {
-    const record = await this.readRecord(await keyOf(url));
-    return record?.identity.url === stripped(url) ? entryOf(record) : undefined;
+    try {
+      const record = await this.readRecord(await keyOf(url));
+      return record?.identity.url === stripped(url) ? entryOf(record) : undefined;
+    } catch (thrown) {
+      this.failed(thrown);
+      return undefined;
+    }
   }
 
   async list(): Promise<StoredEntry[]> {
@@ -171,6 +174,11 @@ class OpfsStore implements FileStore, StoreHost {
   private async keys(): Promise<string[]> {
     const names = await this.folder.names();
     return [...new Set(names.map((name) => name.replace(/\.(data|blocks)$/, '')))];
+  }
+
+  private failed(thrown: unknown): void {
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    this.note(`The browser's store failed (${message}): files are loaded from the network and not kept.`);
   }
 
   private async countBytes(): Promise<number> {

@@ -12,6 +12,7 @@ export class RangeDownload implements RemoteFile {
   readonly size: number;
   readonly validator: string;
   private readonly first: Uint8Array;
+  private readonly running = new Set<AbortController>();
 
   constructor(
     private readonly connection: HttpConnection,
@@ -34,6 +35,7 @@ export class RangeDownload implements RemoteFile {
       position += known.length;
     }
     const { controller, release } = linkedController(signal);
+    this.running.add(controller);
     const chunks: Promise<void>[] = [];
     try {
       for (; position < end; position += this.connection.chunkBytes) {
@@ -55,12 +57,13 @@ export class RangeDownload implements RemoteFile {
       throw thrown;
     } finally {
       release();
+      this.running.delete(controller);
     }
     return target;
   }
 
   close(): void {
-    // Requests end with the signals of those who made them.
+    for (const controller of this.running) controller.abort();
   }
 
   private async fetchChunk(
