@@ -15,7 +15,7 @@ import { describeBytes, type Reason } from './reason.ts';
 import { isMatrix, matrixSize, weightBytes } from './weight-bytes.ts';
 
 export type StoredFormat = FormatName | 'bf16';
-/** By the checkpoint tensor's name. A tensor that is missing here counts as plain numbers. */
+/** By the weight's name in the graph. A weight that is missing here counts as plain numbers. */
 export type StoredFormats = ReadonlyMap<string, StoredFormat>;
 export type ChosenPrecision = Exclude<Precision, 'auto'>;
 
@@ -121,19 +121,11 @@ function formatsFor(graph: Graph, stored: StoredFormats, wish: ChosenPrecision):
   };
 }
 
-/**
- * The quantised format in which a matrix is stored, or undefined when its numbers are plain. Parts of a stack that are
- * stored differently take the one of most bits, or count as plain when one of them is.
- */
+/** The quantised format in which a matrix is stored, or undefined when its numbers are plain. */
 function storedFormat(weight: Weight, stored: StoredFormats): WeightFormat | undefined {
-  let most: WeightFormat | undefined;
-  for (const { tensor } of weight.parts) {
-    const name = stored.get(tensor);
-    const format = name === undefined || name === 'bf16' ? undefined : FORMATS[name];
-    if (!format || !isQuantized(format)) return undefined;
-    if (!most || formatBits(format) > formatBits(most)) most = format;
-  }
-  return most;
+  const name = stored.get(weight.name);
+  const format = name === undefined || name === 'bf16' ? undefined : FORMATS[name];
+  return format && isQuantized(format) ? format : undefined;
 }
 
 function isStoredQuantized(graph: Graph, stored: StoredFormats): boolean {
