@@ -1,0 +1,102 @@
+// What a kernel is called with. Every kernel takes (parameters, from, to): the address of one of these records, and the
+// slice of the work that is this thread's. The records are written once, when a program is compiled; layouts.ts on the
+// JavaScript side lists the same fields in the same order, four bytes each.
+
+/** Sizes of the step that runs now; written before each step, at STEP_ADDRESS of layouts.ts. */
+@unmanaged
+export class Step {
+  tokens: u32;
+  past: u32;
+  outputs: u32;
+}
+
+/** A matrix product; also the preparation of its activations (fold, quantise) and the lookup of embeddings. */
+@unmanaged
+export class LinearParameters {
+  /** Codes or numbers, in blocks of four rows: see repack.ts. */
+  weights: usize;
+  /** f16 scales [blocks, groups, 4]; 0 for plain formats. */
+  scales: usize;
+  /** f32 [rows, rounded up to a block], or 0. */
+  bias: usize;
+  /** f32 [count, columns] as the graph has it. */
+  input: usize;
+  /** The same, prepared for the format of the weights. */
+  prepared: usize;
+  output: usize;
+  rows: u32;
+  columns: u32;
+  /** Address of the number of rows of the input: a field of Step. */
+  count: usize;
+}
+
+@unmanaged
+export class EmbedParameters {
+  weights: usize;
+  scales: usize;
+  ids: usize;
+  output: usize;
+  columns: u32;
+}
+
+/** rmsNorm, addRmsNorm. */
+@unmanaged
+export class NormParameters {
+  input: usize;
+  /** addRmsNorm: the other summand, and where the sum goes. */
+  residual: usize;
+  sum: usize;
+  weight: usize;
+  output: usize;
+  columns: u32;
+  epsilon: f32;
+}
+
+/** add, gatedActivation, selectRows. */
+@unmanaged
+export class ElementwiseParameters {
+  input: usize;
+  /** add: the other summand; selectRows: the indices. */
+  other: usize;
+  output: usize;
+  /** Of the output. */
+  columns: u32;
+}
+
+@unmanaged
+export class RotaryParameters {
+  input: usize;
+  rotary: usize;
+  output: usize;
+  keys: usize;
+  values: usize;
+  /** f32 [headDim] or 0. */
+  queryNorm: usize;
+  keyNorm: usize;
+  epsilon: f32;
+  heads: u32;
+  keyValueHeads: u32;
+  headDim: u32;
+  /** Positions that the caches have room for, a multiple of POSITION_BLOCK. */
+  capacity: u32;
+  step: usize;
+}
+
+@unmanaged
+export class AttentionParameters {
+  queries: usize;
+  keys: usize;
+  values: usize;
+  output: usize;
+  /** Of thread 0; each thread has `scratchBytes` of its own. */
+  scratch: usize;
+  scratchBytes: u32;
+  scale: f32;
+  heads: u32;
+  keyValueHeads: u32;
+  headDim: u32;
+  capacity: u32;
+  /** 0 for none. */
+  window: u32;
+  step: usize;
+}

@@ -1,0 +1,42 @@
+// Checkpoint order → kernel order. Four rows are interleaved, word by word, so that one sixteen-byte load feeds four rows:
+//   out[block][word][row of the block] = source[4 × block + row][word]
+// A "word" is four bytes: eight 4-bit codes (four columns and the same columns plus 16), four 8-bit codes or an f32; for f16
+// numbers and for scales it is two bytes. The missing rows of a last block are zeros.
+
+/** Interleaves `rows` rows of `words` 32-bit words. */
+export function interleaveWords(source: usize, out: usize, rows: u32, words: u32): void {
+  const stride = <usize>words * 4;
+  for (let row: u32 = 0; row < rows; row += 4) {
+    for (let lane: u32 = 0; lane < 4; lane++) {
+      const isThere = row + lane < rows;
+      let from = source + <usize>lane * stride;
+      let to = out + <usize>lane * 4;
+      for (let word: u32 = 0; word < words; word++) {
+        store<u32>(to, isThere ? load<u32>(from) : 0);
+        from += 4;
+        to += 16;
+      }
+    }
+    source += 4 * stride;
+    out += 4 * stride;
+  }
+}
+
+/** Interleaves `rows` rows of `halves` 16-bit words. */
+export function interleaveHalves(source: usize, out: usize, rows: u32, halves: u32): void {
+  const stride = <usize>halves * 2;
+  for (let row: u32 = 0; row < rows; row += 4) {
+    for (let lane: u32 = 0; lane < 4; lane++) {
+      const isThere = row + lane < rows;
+      let from = source + <usize>lane * stride;
+      let to = out + <usize>lane * 2;
+      for (let half: u32 = 0; half < halves; half++) {
+        store<u16>(to, isThere ? load<u16>(from) : 0);
+        from += 2;
+        to += 8;
+      }
+    }
+    source += 4 * stride;
+    out += 4 * stride;
+  }
+}

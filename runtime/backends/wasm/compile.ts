@@ -1,0 +1,340 @@
+// A lowered graph → a tape: every value, weight and state gets its address, every operation its kernel and its record of
+// parameters. Nothing is allocated until all sizes are known.
+
+import type { CompileOptions } from '../backend.ts';
+import { WpError } from '../../errors.ts';
+import { planActivations } from '../../graph/memory-plan.ts';
+import type { Graph, Operation, ValueId } from '../../graph/types.ts';
+import { Arena } from './arena.ts';
+import {
+  activationGroupBytes,
+  ACTIVATION_GROUP,
+  attentionScratchBytes,
+  BLOCK_ROWS,
+  PARAMETERS_ADDRESS,
+  POSITION_BLOCK,
+  STEP_ADDRESS,
+  STEP_FIELDS,
+  type RecordField,
+} from './layouts.ts';
+import type { KernelBuild } from './kernels.ts';
+import type { KernelName, RowKind, Share, TapeStep } from './tape.ts';
+import { leastStagingBytes, placeWeight, type PlacedWeight, type Staging, type WasmFormat } from './weights.ts';
+
+/** Everything about a program but its memory and its threads. */
+export interface Compiled {
+  tape: TapeStep[];
+  /** What must be written into the memory before the first step. */
+  records: { address: number; fields: RecordField[] }[];
+  weights: ReadonlyMap<string, PlacedWeight>;
+  /** Addresses of the graph's inputs and outputs. */
+  inputs: Readonly<Record<string, number>>;
+  logits: { address: number; columns: number };
+  /** Ids below this have a row in the table of embeddings. */
+  vocabulary: number;
+  headDim: number;
+  staging: Staging;
+  arena: Arena;
+  /** The operation and variant of each kernel call, in order. */
+  kernels: { operation: string; variant: string }[];
+}
+
+const LINEAR: Record<WasmFormat, KernelName> = {
+  q4g32: 'linearQ4',
+  q8g32: 'linearQ8',
+  f16: 'linearF16',
+  f32: 'linearF32',
+};
+const EMBED: Record<WasmFormat, KernelName> = { q4g32: 'embedQ4', q8g32: 'embedQ8', f16: 'embedF16', f32: 'embedF32' };
+/** What makes the activations ready for the product; f32 takes them as they are. */
+const PREPARE: Partial<Record<WasmFormat, KernelName>> = {
+  q4g32: 'quantizeActivations4',
+  q8g32: 'quantizeActivations8',
+  f16: 'foldActivations',
+};
+
+/** Bytes of one row of prepared activations. */
+function preparedBytes(format: WasmFormat, columns: number, isRelaxed: boolean): number {
+  if (format === 'f32') return 0;
+  if (format === 'f16') return columns * 4;
+  return (columns / ACTIVATION_GROUP) * activationGroupBytes(format === 'q4g32' ? 4 : 8, isRelaxed);
+}
+
+/** Repacking in strips of this size is as fast as in larger ones. */
+const STAGING_BYTES = 65536;
+const RECORD_BYTES = 64;
+
+class Compiler {
+  readonly #tape: TapeStep[] = [];
+  readonly #records: Compiled['records'] = [];
+  readonly #kernels: Compiled['kernels'] = [];
+  readonly #weights = new Map<string, PlacedWeight>();
+  readonly #addresses = new Map<ValueId, number>();
+  readonly #states = new Map<string, number>();
+  readonly #arena: Arena;
+  readonly #capacity: number;
+  #prepared = 0;
+  #scratch = 0;
+  #nextRecord = PARAMETERS_ADDRESS;
+
+  constructor(
+    private readonly graph: Graph,
+    private readonly options: CompileOptions,
+    private readonly build: KernelBuild,
+    private readonly threads: number,
+  ) {
+    // An operation makes at most two calls: preparation and product.
+    this.#arena = new Arena(PARAMETERS_ADDRESS + graph.operations.length * 2 * RECORD_BYTES);
+    this.#capacity = Math.ceil(options.contextLength / POSITION_BLOCK) * POSITION_BLOCK;
+  }
+
+  compile(): Compiled {
+    const { graph, options } = this;
+    for (const weight of graph.weights) {
+      this.#weights.set(weight.name, placeWeight(weight, options.formats.get(weight.name), this.#arena));
+    }
+    for (const { name, shape } of graph.states) {
+      const [heads, , headDim] = shape as [number, 'context', number];
+      this.#states.set(name, this.#arena.take(heads * this.#capacity * headDim * 2, 'keyValueCache'));
+    }
+    const plan = planActivations(graph, {
+      batch: 1,
+      tokens: options.maxTokens,
+      outputs: options.maxOutputs,
+      context: options.contextLength,
+    });
+    const slots = plan.slots.map(({ bytes }) => this.#arena.take(bytes, 'activations'));
+    for (const [value, slot] of plan.slotOf) this.#addresses.set(value, slots[slot]!);
+    const staging = this.#takeScratch();
+
+    for (const operation of graph.operations) this.#operation(operation);
+
+    const logits = graph.outputs['logits'];
+    const embed = graph.operations.find((operation) => operation.op === 'embed');
+    const rotary = graph.inputs['rotary'];
+    if (logits === undefined || !embed) {
+      throw new WpError(
+        'unsupported-operation',
+        'The WASM backend runs graphs that embed token ids and return logits.',
+      );
+    }
+    return {
+      tape: this.#tape,
+      records: this.#records,
+      weights: this.#weights,
+      inputs: Object.fromEntries(Object.entries(graph.inputs).map(([name, id]) => [name, this.#address(id)])),
+      logits: { address: this.#address(logits), columns: this.#columns(logits) },
+      vocabulary: this.#weight(embed.attributes.weight).rows,
+      headDim: rotary === undefined ? 0 : this.#columns(rotary),
+      staging,
+      arena: this.#arena,
+      kernels: this.#kernels,
+    };
+  }
+
+  /** Prepared activations and attention's scratch live within one operation; loading stages strips of weights there. */
+  #takeScratch(): Staging {
+    const isRelaxed = this.build === 'relaxed';
+    let prepared = 0;
+    let scratch = 0;
+    for (const operation of this.graph.operations) {
+      if (operation.op === 'linear') {
+        const { format, columns } = this.#weight(operation.attributes.weight);
+        const rows =
+          this.#rowKind(operation.inputs[0]!) === 'tokens' ? this.options.maxTokens : this.options.maxOutputs;
+        prepared = Math.max(prepared, rows * preparedBytes(format, columns, isRelaxed));
+      } else if (operation.op === 'attention') {
+        const { heads, keyValueHeads, headDim } = operation.attributes;
+        scratch = Math.max(scratch, this.threads * attentionScratchBytes(heads, keyValueHeads, headDim));
+      }
+    }
+    const staging = Math.max(STAGING_BYTES, ...[...this.#weights.values()].map(leastStagingBytes));
+    const bytes = Math.max(prepared, scratch, staging);
+    const address = this.#arena.take(bytes, 'other');
+    this.#prepared = address;
+    this.#scratch = address;
+    return { address, bytes };
+  }
+
+  #operation(operation: Operation): void {
+    const { inputs, outputs } = operation;
+    const [first, second] = inputs as [ValueId, ValueId];
+    const out = outputs[0]!;
+    const byRows = (value: ValueId): Share => ({ by: 'rows', of: this.#rowKind(value) });
+    switch (operation.op) {
+      case 'embed': {
+        const table = this.#weight(operation.attributes.weight);
+        this.#call(operation.op, EMBED[table.format], byRows(out), [
+          table.address,
+          table.scales,
+          this.#address(first),
+          this.#address(out),
+          table.columns,
+        ]);
+        return;
+      }
+      case 'rmsNorm':
+      case 'addRmsNorm': {
+        const { weight, epsilon } = operation.attributes;
+        const isFused = operation.op === 'addRmsNorm';
+        const normed = isFused ? outputs[1]! : out;
+        this.#call(operation.op, operation.op, byRows(normed), [
+          this.#address(first),
+          isFused ? this.#address(second) : 0,
+          isFused ? this.#address(out) : 0,
+          this.#weight(weight).address,
+          this.#address(normed),
+          this.#columns(normed),
+          { f32: epsilon },
+        ]);
+        return;
+      }
+      case 'linear':
+        this.#linear(operation);
+        return;
+      case 'add':
+        this.#elementwise(operation.op, 'add', first, second, out);
+        return;
+      case 'gatedActivation':
+        this.#elementwise(
+          operation.op,
+          operation.attributes.activation === 'silu' ? 'gatedSilu' : 'gatedGelu',
+          first,
+          undefined,
+          out,
+        );
+        return;
+      case 'selectRows':
+        this.#elementwise(operation.op, 'selectRows', first, second, out);
+        return;
+      case 'rotaryCache': {
+        const { heads, keyValueHeads, headDim, keyState, valueState, queryNorm, keyNorm, epsilon } =
+          operation.attributes;
+        this.#expectHeadDim(headDim);
+        this.#call(operation.op, 'rotaryCache', byRows(out), [
+          this.#address(first),
+          this.#address(second),
+          this.#address(out),
+          this.#state(keyState),
+          this.#state(valueState),
+          queryNorm === undefined ? 0 : this.#weight(queryNorm).address,
+          keyNorm === undefined ? 0 : this.#weight(keyNorm).address,
+          { f32: epsilon },
+          heads,
+          keyValueHeads,
+          headDim,
+          this.#capacity,
+          STEP_ADDRESS,
+        ]);
+        return;
+      }
+      case 'attention': {
+        const { heads, keyValueHeads, headDim, scale, window, keyState, valueState } = operation.attributes;
+        this.#expectHeadDim(headDim);
+        this.#call(operation.op, 'attention', { by: 'thread' }, [
+          this.#address(first),
+          this.#state(keyState),
+          this.#state(valueState),
+          this.#address(out),
+          this.#scratch,
+          attentionScratchBytes(heads, keyValueHeads, headDim),
+          { f32: scale },
+          heads,
+          keyValueHeads,
+          headDim,
+          this.#capacity,
+          window ?? 0,
+          STEP_ADDRESS,
+        ]);
+        return;
+      }
+    }
+  }
+
+  #linear({ attributes, inputs, outputs }: Extract<Operation, { op: 'linear' }>): void {
+    const [input, output] = [inputs[0]!, outputs[0]!];
+    const { address, scales, format, rows, columns } = this.#weight(attributes.weight);
+    const kind = this.#rowKind(input);
+    const fields = [
+      address,
+      scales,
+      attributes.bias === undefined ? 0 : this.#weight(attributes.bias).address,
+      this.#address(input),
+      this.#prepared,
+      this.#address(output),
+      rows,
+      columns,
+      STEP_FIELDS[kind],
+    ];
+    const prepare = PREPARE[format];
+    if (prepare) {
+      const before = this.#tape.at(-1);
+      // The rows that a thread prepares are those that it just wrote, if the step before was shared out in the same way.
+      const followsItsOwn = before?.share.by === 'rows' && before.share.of === kind;
+      this.#call('linear', prepare, { by: 'rows', of: kind }, fields, followsItsOwn);
+    }
+    const count = Math.ceil(rows / BLOCK_ROWS);
+    this.#call('linear', LINEAR[format], { by: 'blocks', count }, fields);
+  }
+
+  #elementwise(op: string, kernel: KernelName, input: ValueId, other: ValueId | undefined, output: ValueId): void {
+    this.#call(op, kernel, { by: 'rows', of: this.#rowKind(output) }, [
+      this.#address(input),
+      other === undefined ? 0 : this.#address(other),
+      this.#address(output),
+      this.#columns(output),
+    ]);
+  }
+
+  #call(operation: string, kernel: KernelName, share: Share, fields: RecordField[], followsItsOwn = false): void {
+    const parameters = this.#nextRecord;
+    this.#nextRecord += RECORD_BYTES;
+    this.#records.push({ address: parameters, fields });
+    this.#tape.push({ kernel, parameters, share, followsItsOwn });
+    this.#kernels.push({ operation, variant: `${kernel}, ${this.build} SIMD` });
+  }
+
+  #address(value: ValueId): number {
+    const address = this.#addresses.get(value);
+    if (address === undefined) throw new WpError('internal', `Value ${value} has no slot.`);
+    return address;
+  }
+
+  #weight(name: string): PlacedWeight {
+    const weight = this.#weights.get(name);
+    if (!weight) throw new WpError('internal', `The graph does not declare the weight ${name}.`);
+    return weight;
+  }
+
+  #state(name: string): number {
+    const address = this.#states.get(name);
+    if (address === undefined) throw new WpError('internal', `The graph does not declare the state ${name}.`);
+    return address;
+  }
+
+  #columns(value: ValueId): number {
+    const columns = this.graph.values[value]!.shape.at(-1);
+    if (typeof columns !== 'number') throw new WpError('internal', `Value ${value} has no fixed number of columns.`);
+    return columns;
+  }
+
+  #rowKind(value: ValueId): RowKind {
+    const rows = this.graph.values[value]!.shape[0];
+    if (rows === 'tokens' || rows === 'outputs') return rows;
+    throw new WpError('unsupported-operation', `The WASM backend runs rows of tokens or outputs, not ${String(rows)}.`);
+  }
+
+  #expectHeadDim(headDim: number): void {
+    if (headDim % 4 === 0) return;
+    throw new WpError(
+      'unsupported-operation',
+      `The WASM backend's attention needs heads of a multiple of 4 numbers, not ${headDim}.`,
+      'Use another backend for this model.',
+      { actual: headDim },
+    );
+  }
+}
+
+export function compileGraph(graph: Graph, options: CompileOptions, build: KernelBuild, threads: number): Compiled {
+  return new Compiler(graph, options, build, threads).compile();
+}

@@ -1,0 +1,2 @@
+export { createWasmBackend, type WasmBackendOptions } from './backend.ts';
+export type { SpawnThread, Thread } from './threads.ts';

@@ -1,0 +1,107 @@
+// The compiled kernels: which of the two builds this engine takes, and an instance over a program's memory.
+
+import { WpError } from '../../errors.ts';
+import { PLAIN_KERNELS, RELAXED_KERNELS } from './kernels.generated.ts';
+import type { Kernels } from './tape.ts';
+
+export type KernelBuild = 'relaxed' | 'plain';
+
+/** Repacking: checkpoint order to kernel order (assembly/repack.ts). */
+export interface Repacking {
+  interleaveWords(source: number, out: number, rows: number, words: number): void;
+  interleaveHalves(source: number, out: number, rows: number, halves: number): void;
+}
+
+export type KernelExports = Kernels & Repacking;
+
+function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(text);
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
+}
+
+export function kernelBytes(build: KernelBuild): Uint8Array<ArrayBuffer> {
+  return decodeBase64(build === 'relaxed' ? RELAXED_KERNELS : PLAIN_KERNELS);
+}
+
+/**
+ * Whether the engine's relaxed dot product is the one of the standard. Early ones behind a flag (Node 20's) are not: they
+ * validate, and return twice the sum. The module exports (a: i32, b: i32) → lane 0 of
+ * i32x4.relaxed_dot_i8x16_i7x16_add_s(i8x16.splat(a), i8x16.splat(b), i32x4.splat(0)).
+ */
+function hasSoundRelaxedDot(): boolean {
+  // prettier-ignore
+  const body = [
+    0x00, // no locals
+    0x20, 0x00, 0xfd, 0x0f, // local.get 0, i8x16.splat
+    0x20, 0x01, 0xfd, 0x0f, // local.get 1, i8x16.splat
+    0x41, 0x00, 0xfd, 0x11, // i32.const 0, i32x4.splat
+    0xfd, 0x93, 0x02, // i32x4.relaxed_dot_i8x16_i7x16_add_s
+    0xfd, 0x1b, 0x00, // i32x4.extract_lane 0
+    0x0b,
+  ];
+  // prettier-ignore
+  const bytes = new Uint8Array([
+    0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00,
+    0x01, 0x07, 0x01, 0x60, 0x02, 0x7f, 0x7f, 0x01, 0x7f, // type: (i32, i32) → i32
+    0x03, 0x02, 0x01, 0x00, // function 0 has type 0
+    0x07, 0x05, 0x01, 0x01, 0x66, 0x00, 0x00, // export "f"
+    0x0a, body.length + 2, 0x01, body.length, ...body,
+  ]);
+  if (!WebAssembly.validate(bytes)) return false;
+  const { f } = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as {
+    f: (a: number, b: number) => number;
+  };
+  return f(-3, 5) === -60 && f(-128, 127) === -65024 && f(127, 127) === 64516;
+}
+
+/**
+ * The build for this engine: relaxed SIMD where the engine takes it and computes soundly.
+ * Throws `backend-unavailable` when the engine takes neither, or not the one that was asked for.
+ */
+export function chooseBuild(relaxedSimd: boolean | 'auto'): KernelBuild {
+  if (typeof WebAssembly !== 'object') {
+    throw new WpError('backend-unavailable', 'This engine has no WebAssembly.', 'Use a newer browser.');
+  }
+  if (relaxedSimd !== false && hasSoundRelaxedDot() && WebAssembly.validate(kernelBytes('relaxed'))) return 'relaxed';
+  if (relaxedSimd === true) {
+    throw new WpError(
+      'backend-unavailable',
+      'This engine has no (sound) relaxed SIMD for WebAssembly.',
+      'Leave `relaxedSimd` out: the plain kernels give the same answers more slowly.',
+    );
+  }
+  if (WebAssembly.validate(kernelBytes('plain'))) return 'plain';
+  throw new WpError(
+    'backend-unavailable',
+    'This engine has no SIMD for WebAssembly.',
+    'Browsers have had it since Chrome 91, Firefox 89 and Safari 16.4: use a newer one.',
+  );
+}
+
+/**
+ * Marks the module's memory import as shared: the instructions are the same, so one build serves both kinds of memory.
+ * The flag is the byte after "env" "memory" and the kind 2: 1 is "has a maximum", 3 "has a maximum and is shared".
+ */
+export function withSharedMemory(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const name = [...'\x03env\x06memory\x02\x01'].map((character) => character.charCodeAt(0));
+  const at = bytes.findIndex((_, i) => name.every((byte, j) => bytes[i + j] === byte));
+  if (at < 0) throw new WpError('internal', 'The WASM kernels do not import a memory with a maximum.');
+  const copy = bytes.slice();
+  copy[at + name.length - 1] = 3;
+  return copy;
+}
+
+export async function compileKernels(build: KernelBuild, isShared: boolean): Promise<WebAssembly.Module> {
+  const bytes = kernelBytes(build);
+  return WebAssembly.compile(isShared ? withSharedMemory(bytes) : bytes);
+}
+
+export async function instantiateKernels(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+): Promise<KernelExports> {
+  const instance = await WebAssembly.instantiate(module, { env: { memory } });
+  return instance.exports as unknown as KernelExports;
+}

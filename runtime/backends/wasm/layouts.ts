@@ -1,0 +1,47 @@
+// Where things stand in linear memory that both sides know: the JavaScript twin of assembly/parameters.ts. Every field of a
+// record takes four bytes; a record is written by listing its fields in the order of the kernel's class.
+
+/** Sizes of the step that runs now (class Step). */
+export const STEP_ADDRESS = 64;
+export const STEP_FIELDS = { tokens: STEP_ADDRESS, past: STEP_ADDRESS + 4, outputs: STEP_ADDRESS + 8 } as const;
+
+/** The 32-bit words through which threads meet (barrier.ts). */
+export const BARRIER_ADDRESS = 128;
+
+/** Where parameter records begin. */
+export const PARAMETERS_ADDRESS = 1024;
+
+/** Rows of a matrix are interleaved in blocks of four (assembly/repack.ts). */
+export const BLOCK_ROWS = 4;
+
+/** Attention reads the caches in blocks of this many positions (assembly/attention.ts). */
+export const POSITION_BLOCK = 32;
+/** … for at most this many rows of queries at once, or one token's heads. */
+export const ATTENTION_ROWS = 32;
+
+/** Integer activations come in groups of 32 numbers (assembly/quantize-activations.ts). */
+export const ACTIVATION_GROUP = 32;
+
+/** Bytes of one group of activations prepared for weights of 4 bits and of 8. */
+export function activationGroupBytes(bits: 4 | 8, isRelaxed: boolean): number {
+  return isRelaxed && bits === 4 ? 40 : 72;
+}
+
+/** Bytes of one thread's scratch in attention. */
+export function attentionScratchBytes(heads: number, keyValueHeads: number, headDim: number): number {
+  const group = heads / keyValueHeads;
+  const rows = Math.max(1, Math.floor(ATTENTION_ROWS / group)) * group;
+  const numbers = 2 * headDim * POSITION_BLOCK + 4 * POSITION_BLOCK + 2 * rows + rows * headDim;
+  // A multiple of a cache line, so that threads do not share one.
+  return Math.ceil((numbers * 4) / 64) * 64;
+}
+
+/** A parameter record as numbers; `{ f32 }` marks the fields that are floats. */
+export type RecordField = number | { f32: number };
+
+export function writeRecord(view: DataView, address: number, fields: readonly RecordField[]): void {
+  fields.forEach((field, i) => {
+    if (typeof field === 'number') view.setUint32(address + 4 * i, field, true);
+    else view.setFloat32(address + 4 * i, field.f32, true);
+  });
+}

@@ -1,0 +1,141 @@
+// A compiled graph with its memory and its threads. A step writes its inputs into linear memory, runs the tape, and copies
+// the logits out.
+
+import type { CompileOptions, MemoryUse, Program, ProgramProfile, StepInputs } from '../backend.ts';
+import { WpError } from '../../errors.ts';
+import { stepCost } from '../../graph/sizes.ts';
+import type { Graph } from '../../graph/types.ts';
+import { formatBytes, FORMATS, type PackedMatrix } from '../../quantization/formats.ts';
+import type { Compiled } from './compile.ts';
+import type { KernelExports } from './kernels.ts';
+import { STEP_FIELDS } from './layouts.ts';
+import type { ThreadGroup } from './threads.ts';
+import { uploadWeight } from './weights.ts';
+
+/** What a program is made of; backend.ts puts it together. */
+export interface ProgramParts {
+  graph: Graph;
+  options: CompileOptions;
+  compiled: Compiled;
+  memory: WebAssembly.Memory;
+  kernels: KernelExports;
+  group: ThreadGroup;
+}
+
+export class WasmProgram implements Program {
+  #parts: ProgramParts | undefined;
+  readonly #missing: Set<string>;
+
+  constructor(
+    parts: ProgramParts,
+    private readonly onDispose: () => void,
+  ) {
+    this.#parts = parts;
+    this.#missing = new Set(parts.compiled.weights.keys());
+  }
+
+  // Asynchronous, so that whatever is thrown rejects; the work itself is not.
+  async setWeight(name: string, matrix: PackedMatrix): Promise<void> {
+    const { compiled, memory, kernels } = this.#alive();
+    const placed = compiled.weights.get(name);
+    if (!placed) throw new WpError('invalid-argument', `The graph has no weight ${name}.`);
+    uploadWeight(placed, matrix, memory, kernels, compiled.staging);
+    this.#missing.delete(name);
+  }
+
+  async ready(): Promise<void> {
+    this.#alive();
+    const [name] = this.#missing;
+    if (name === undefined) return;
+    throw new WpError('missing-tensor', `${this.#missing.size} weights were not set, ${name} among them.`, '', {
+      missing: [...this.#missing],
+    });
+  }
+
+  async run(inputs: StepInputs): Promise<Float32Array> {
+    const { compiled, memory, group } = this.#alive();
+    this.#check(inputs);
+    const { tokenIds, rotary, outputRows, past } = inputs;
+    this.#writeInput('tokenIds', tokenIds);
+    this.#writeInput('rotary', rotary);
+    this.#writeInput('outputRows', outputRows);
+    const step = new DataView(memory.buffer);
+    step.setUint32(STEP_FIELDS.tokens, tokenIds.length, true);
+    step.setUint32(STEP_FIELDS.past, past, true);
+    step.setUint32(STEP_FIELDS.outputs, outputRows.length, true);
+
+    group.runStep();
+
+    const { address, columns } = compiled.logits;
+    return new Float32Array(memory.buffer, address, outputRows.length * columns).slice();
+  }
+
+  memory(): MemoryUse {
+    if (!this.#parts) return { weights: 0, keyValueCache: 0, activations: 0, other: 0 };
+    return { ...this.#parts.compiled.arena.bytes };
+  }
+
+  profile(): ProgramProfile {
+    const { graph, compiled } = this.#alive();
+    const weightBytes = ({ name }: { name: string }) => {
+      const { format, rows, columns } = compiled.weights.get(name)!;
+      return formatBytes(FORMATS[format], rows, columns).total;
+    };
+    const weightsOnly = { ...graph, operations: graph.operations.filter(({ op }) => op !== 'attention') };
+    return {
+      dispatchesPerToken: compiled.tape.length,
+      weightBytesPerToken: stepCost(weightsOnly, { tokens: 1, past: 0, outputs: 1 }, weightBytes).bytes,
+      kernels: compiled.kernels,
+    };
+  }
+
+  dispose(): void {
+    if (!this.#parts) return;
+    this.#parts.group.dispose();
+    this.#parts = undefined;
+    this.onDispose();
+  }
+
+  #alive(): ProgramParts {
+    if (this.#parts) return this.#parts;
+    throw new WpError('disposed', 'The program was disposed.', 'Load the model again.');
+  }
+
+  #writeInput(name: string, numbers: Int32Array | Float32Array): void {
+    const { compiled, memory } = this.#alive();
+    const address = compiled.inputs[name];
+    if (address === undefined) return; // the graph does not use it
+    const Numbers = numbers instanceof Int32Array ? Int32Array : Float32Array;
+    new Numbers(memory.buffer, address, numbers.length).set(numbers);
+  }
+
+  /** A wrong size would write over what stands beside: all of them are checked. */
+  #check({ tokenIds, rotary, outputRows, past }: StepInputs): void {
+    const { compiled, options } = this.#alive();
+    const tokens = tokenIds.length;
+    expectRange('the number of tokens', tokens, 1, options.maxTokens);
+    expectRange('the number of outputs', outputRows.length, 0, options.maxOutputs);
+    expectRange('past', past, 0, options.contextLength);
+    if (past + tokens > options.contextLength) {
+      throw new WpError(
+        'context-overflow',
+        `${past} + ${tokens} tokens exceed the context of ${options.contextLength}.`,
+        'Shorten the conversation, or load the model with a longer context.',
+        { actual: past + tokens, allowed: options.contextLength },
+      );
+    }
+    const angles = tokens * compiled.headDim;
+    if (compiled.inputs['rotary'] !== undefined) expectRange('the length of rotary', rotary.length, angles, angles);
+    for (const id of tokenIds) expectRange('a token id', id, 0, compiled.vocabulary - 1);
+    for (const row of outputRows) expectRange('an output row', row, 0, tokens - 1);
+  }
+}
+
+function expectRange(what: string, actual: number, least: number, most: number): void {
+  if (actual >= least && actual <= most) return;
+  const allowed = least === most ? `${least}` : `${least} … ${most}`;
+  throw new WpError('invalid-argument', `WASM backend: ${what} is ${actual}, allowed is ${allowed}.`, '', {
+    actual,
+    allowed,
+  });
+}

@@ -1,0 +1,82 @@
+// A compiled graph: a flat list of kernel calls whose parameters stand in linear memory. Every thread runs the same tape on
+// its share of each call and waits at the barriers between. Plain data, so that it can be handed to a thread.
+
+import type { Barrier } from './barrier.ts';
+import { STEP_FIELDS } from './layouts.ts';
+
+/** The kernels that a tape calls, by the names that assembly/index.ts exports. */
+export type KernelName =
+  | 'add'
+  | 'addRmsNorm'
+  | 'attention'
+  | 'embedF16'
+  | 'embedF32'
+  | 'embedQ4'
+  | 'embedQ8'
+  | 'foldActivations'
+  | 'gatedGelu'
+  | 'gatedSilu'
+  | 'linearF16'
+  | 'linearF32'
+  | 'linearQ4'
+  | 'linearQ8'
+  | 'quantizeActivations4'
+  | 'quantizeActivations8'
+  | 'rmsNorm'
+  | 'rotaryCache'
+  | 'selectRows';
+
+export type Kernel = (parameters: number, from: number, to: number) => void;
+export type Kernels = Readonly<Record<KernelName, Kernel>>;
+
+/** Rows of a step: of its tokens, or of its outputs. */
+export type RowKind = 'tokens' | 'outputs';
+
+/**
+ * How a call is shared out.
+ *   rows: each thread takes a run of the step's tokens or outputs.
+ *   blocks: each thread takes a run of a fixed number of pieces (blocks of rows of a matrix).
+ *   thread: the kernel is told which of how many threads it is, and chooses by itself.
+ */
+export type Share = { by: 'rows'; of: RowKind } | { by: 'blocks'; count: number } | { by: 'thread' };
+
+export interface TapeStep {
+  kernel: KernelName;
+  /** Address of the kernel's record. */
+  parameters: number;
+  share: Share;
+  /**
+   * True when it reads only rows that the same thread wrote in the step before, and writes nothing that the step before
+   * read: no barrier stands between them.
+   */
+  followsItsOwn: boolean;
+}
+
+/** The first piece of thread `thread`; the last is that of the next one. Thread 0 comes first when there are few pieces. */
+function firstPiece(count: number, thread: number, threads: number): number {
+  return Math.ceil((count * thread) / threads);
+}
+
+/** Runs one step's calls as thread `thread` of `threads`; returns when every thread has finished the last call. */
+export function runTape(
+  tape: readonly TapeStep[],
+  kernels: Kernels,
+  words: Uint32Array,
+  thread: number,
+  threads: number,
+  barrier: Barrier | undefined,
+): void {
+  const rows = { tokens: words[STEP_FIELDS.tokens / 4]!, outputs: words[STEP_FIELDS.outputs / 4]! };
+  for (const [i, { kernel, parameters, share, followsItsOwn }] of tape.entries()) {
+    if (i > 0 && !followsItsOwn) barrier?.wait();
+    if (share.by === 'thread') {
+      kernels[kernel](parameters, thread, threads);
+      continue;
+    }
+    const count = share.by === 'rows' ? rows[share.of] : share.count;
+    const from = firstPiece(count, thread, threads);
+    const to = firstPiece(count, thread + 1, threads);
+    if (from < to) kernels[kernel](parameters, from, to);
+  }
+  barrier?.wait();
+}
