@@ -140,9 +140,9 @@ export async function loadModel(source: ModelSource, options: LoadOptions = {}):
         else if (data.type === 'aborted') reject(abortError(options.signal?.reason));
         else reject(WpError.fromData(data.error));
       };
+      // Answers come on the port; the call itself fails only when its arguments cannot be sent.
+      link.service.load(request, Comlink.transfer(port2, [port2])).catch(reject);
     });
-    await Promise.race([link.service.load(request, Comlink.transfer(port2, [port2])), link.died]);
-    if (options.signal?.aborted) abort();
     const { model, info } = await loaded;
     return new RemoteModel(link, model, info);
   } finally {

@@ -94,7 +94,9 @@ export class RemoteModel implements Model {
     let finished = false;
     try {
       const request: GenerateRequest = { model: this.#id, prompt, options: generation };
-      void this.#link.service.generate(request, Comlink.transfer(port2, [port2]));
+      const fail = (thrown: unknown): void => inbox.push({ type: 'failed', error: WpError.from(thrown).toData() });
+      // Answers come on the port; the call itself fails only when its arguments cannot be sent.
+      this.#link.service.generate(request, Comlink.transfer(port2, [port2])).catch(fail);
       while (!finished) {
         const event = await inbox.next();
         finished = event.type !== 'part' || event.part.done;
