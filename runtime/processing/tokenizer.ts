@@ -82,6 +82,7 @@ class LibraryTokenizer implements TextTokenizer {
   readonly #bytes: (Uint8Array | undefined)[] = [];
   readonly #added = new Set<number>();
   readonly #special = new Set<number>();
+  readonly #hasWordSuffix: boolean;
   readonly #cleanUp: boolean;
 
   constructor(tokenizer: Tokenizer, json: TokenizerJson, config: Record<string, unknown>) {
@@ -102,7 +103,8 @@ class LibraryTokenizer implements TextTokenizer {
     for (const tokenId of tokenizer.get_vocab(true).values()) highest = Math.max(highest, tokenId);
     this.vocabularySize = highest + 1;
     // A suffix that marks the end of a word (CLIP) makes a token's text depend on its neighbours.
-    this.#pieces = json.model.end_of_word_suffix ? undefined : describeTokenBytes(json.decoder);
+    this.#hasWordSuffix = Boolean(json.model.end_of_word_suffix);
+    this.#pieces = this.#hasWordSuffix ? undefined : describeTokenBytes(json.decoder);
     this.leadingSpaces = this.#pieces?.leadingSpaces ?? 0;
     // `clean_up_tokenization_spaces` corrupts what a byte-exact vocabulary says ("a ." becomes "a."): like transformers
     // since version 5, it is obeyed only by the vocabularies that lost the spaces in the first place.
@@ -130,7 +132,12 @@ class LibraryTokenizer implements TextTokenizer {
     });
     if (kept.length === 0) return '';
     if (!this.#pieces) {
-      return this.#tokenizer.decode(kept, { skip_special_tokens: false, clean_up_tokenization_spaces: this.#cleanUp });
+      const text = this.#tokenizer.decode(kept, {
+        skip_special_tokens: false,
+        clean_up_tokenization_spaces: this.#cleanUp,
+      });
+      // The suffix of the last word has become a space.
+      return this.#hasWordSuffix ? text.trim() : text;
     }
     const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
     let text = '';
@@ -170,6 +177,8 @@ export function replaceLoneSurrogates(text: string): string {
   return text.replace(/\p{Surrogate}/gu, '\ufffd');
 }
 
+const MODEL_TYPES: readonly string[] = ['BPE', 'Unigram', 'WordPiece', 'WordLevel'];
+
 interface TokenizerJson extends Record<string, unknown> {
   model: Record<string, unknown>;
   added_tokens: { id: number; content: string }[];
@@ -189,6 +198,16 @@ function checkStructure(json: unknown): asserts json is TokenizerJson {
     if (!isRecord(token) || typeof token.content !== 'string' || !isTokenId(token.id)) {
       throw corrupt('tokenizer.json', `an added token is ${JSON.stringify(token)?.slice(0, 80)}`);
     }
+  }
+  const { type } = json.model;
+  // The library would guess by the other fields. Old files leave the type out.
+  if (type !== undefined && !MODEL_TYPES.includes(String(type))) {
+    throw new WpError(
+      'unsupported-config',
+      `The model's tokenizer is of the type ${JSON.stringify(type)}, which is not supported.`,
+      `Supported: ${MODEL_TYPES.join(', ')}.`,
+      { actual: type, allowed: MODEL_TYPES },
+    );
   }
   checkVocabulary(json.model);
 }
