@@ -1,0 +1,53 @@
+// What kernels may rely on, as plain data: taken once from an adapter, passed to the ladder, written into tests. Nothing
+// below device.ts asks the GPU object itself what it can do.
+
+import type { BrowserKernelProfile } from './browser-profiles.ts';
+
+export interface SubgroupSizes {
+  /** The driver may choose any power of two from min to max for each pipeline. */
+  min: number;
+  max: number;
+}
+
+export interface DeviceProfile {
+  /** Undefined where the device has no subgroup operations. */
+  subgroups: SubgroupSizes | undefined;
+  /** `enable f16;` may be written. Packing with pack2x16float needs no feature. */
+  shaderF16: boolean;
+  /** Experimental subgroup matrices are there; no kernel uses them yet. */
+  subgroupMatrix: boolean;
+  timestamps: boolean;
+  /** The most bytes that one storage binding can show to a kernel. */
+  maxStorageBindingBytes: number;
+  maxBufferBytes: number;
+  maxWorkgroupStorageBytes: number;
+  maxInvocationsPerWorkgroup: number;
+  /** Workgroups along one dimension of a dispatch. */
+  maxWorkgroupsPerDimension: number;
+  browser: BrowserKernelProfile;
+}
+
+/** The profile of a device; features count only when the device was created with them. */
+export function deviceProfile(device: GPUDevice, info: GPUAdapterInfo, browser: BrowserKernelProfile): DeviceProfile {
+  const { features, limits } = device;
+  return {
+    subgroups: features.has('subgroups') ? subgroupSizes(info) : undefined,
+    shaderF16: features.has('shader-f16'),
+    subgroupMatrix: features.has('chromium-experimental-subgroup-matrix'),
+    timestamps: features.has('timestamp-query'),
+    maxStorageBindingBytes: limits.maxStorageBufferBindingSize,
+    maxBufferBytes: limits.maxBufferSize,
+    maxWorkgroupStorageBytes: limits.maxComputeWorkgroupStorageSize,
+    maxInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+    maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+    browser,
+  };
+}
+
+// The limits of the specification: what is assumed of an adapter that has subgroups and does not tell their size.
+const SPECIFIED_SUBGROUP_SIZES: SubgroupSizes = { min: 4, max: 128 };
+
+function subgroupSizes(info: GPUAdapterInfo): SubgroupSizes {
+  if (!info.subgroupMinSize || !info.subgroupMaxSize) return SPECIFIED_SUBGROUP_SIZES;
+  return { min: info.subgroupMinSize, max: info.subgroupMaxSize };
+}

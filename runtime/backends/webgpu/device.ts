@@ -1,0 +1,115 @@
+// The WebGPU backend: asks for the adapter and a device with all the limits that the adapter has, and compiles programs.
+
+import { WpError } from '../../errors.ts';
+import type { Graph } from '../../graph/types.ts';
+import type { Backend, CompileOptions } from '../backend.ts';
+import { BROWSER_PROFILES, type BrowserEngine, browserEngine } from './browser-profiles.ts';
+import { type DeviceProfile, deviceProfile } from './device-profile.ts';
+import { DeviceWatch } from './device-watch.ts';
+import { PipelineCache } from './pipelines.ts';
+import { WebGpuProgram } from './program.ts';
+
+export interface WebGpuBackendOptions {
+  /** Default `high-performance`: on laptops with two GPUs the fast one. */
+  powerPreference?: GPUPowerPreference | undefined;
+  /** The implementation; default `navigator.gpu`. Node has one in the package `webgpu`. */
+  gpu?: GPU | undefined;
+  /** The kernels' starting points; default by the user agent. */
+  browser?: BrowserEngine | undefined;
+  /** Leave features unused that the adapter has, to run the kernels that other devices get. */
+  withoutFeatures?: readonly GPUFeatureName[] | undefined;
+  /** Pretend that a storage binding shows no more bytes than this. */
+  maxStorageBindingBytes?: number | undefined;
+}
+
+/** Names that are not all in the types' list yet. */
+const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query', 'chromium-experimental-subgroup-matrix'];
+
+const WANTED_LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+] as const satisfies readonly (keyof GPUSupportedLimits)[];
+
+/** A backend on a device of its own. Rejects with `backend-unavailable` and the reason. */
+export async function createWebGpuBackend(options: WebGpuBackendOptions = {}): Promise<WebGpuBackend> {
+  const gpu = options.gpu ?? globalThis.navigator?.gpu;
+  if (!gpu) throw unavailable('this browser has no WebGPU (navigator.gpu is missing)');
+  const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
+  if (!adapter) throw unavailable('the browser offers no GPU adapter');
+  const device = await requestDevice(adapter, options.withoutFeatures ?? []);
+  const engine = options.browser ?? browserEngine(globalThis.navigator?.userAgent ?? '');
+  const profile = deviceProfile(device, adapter.info, BROWSER_PROFILES[engine]);
+  const maxStorageBindingBytes = Math.min(
+    profile.maxStorageBindingBytes,
+    options.maxStorageBindingBytes ?? profile.maxStorageBindingBytes,
+  );
+  return new WebGpuBackend(device, { ...profile, maxStorageBindingBytes }, describe(adapter.info));
+}
+
+export class WebGpuBackend implements Backend {
+  readonly name = 'webgpu';
+  readonly lost: Promise<{ message: string }>;
+  readonly #watch: DeviceWatch;
+  readonly #pipelines: PipelineCache;
+  readonly #programs = new Set<WebGpuProgram>();
+
+  constructor(
+    /** Owned: disposed of with the backend. */
+    readonly device: GPUDevice,
+    readonly profile: DeviceProfile,
+    readonly description: string,
+  ) {
+    this.#watch = new DeviceWatch(device);
+    this.#pipelines = new PipelineCache(device);
+    this.lost = this.#watch.lost;
+  }
+
+  async compile(graph: Graph, options: CompileOptions): Promise<WebGpuProgram> {
+    this.#watch.check();
+    const program = new WebGpuProgram(this.device, this.profile, this.#watch, this.#pipelines, graph, options);
+    this.#programs.add(program);
+    try {
+      await program.allocate();
+    } catch (error) {
+      program.dispose();
+      throw error;
+    }
+    return program;
+  }
+
+  dispose(): void {
+    for (const program of this.#programs) program.dispose();
+    this.#programs.clear();
+    this.#watch.expectLoss();
+    this.device.destroy();
+  }
+}
+
+async function requestDevice(adapter: GPUAdapter, without: readonly string[]): Promise<GPUDevice> {
+  const requiredFeatures = WANTED_FEATURES.filter(
+    (name) => adapter.features.has(name) && !without.includes(name),
+  ) as GPUFeatureName[];
+  const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]));
+  try {
+    return await adapter.requestDevice({ requiredFeatures, requiredLimits });
+  } catch (error) {
+    throw unavailable(`the GPU gave no device (${error instanceof Error ? error.message : String(error)})`);
+  }
+}
+
+function unavailable(reason: string): WpError {
+  return new WpError(
+    'backend-unavailable',
+    `WebGPU cannot be used: ${reason}.`,
+    'Use backend: "wasm", or a browser and device with WebGPU.',
+    { reason },
+  );
+}
+
+function describe({ vendor, architecture, description, isFallbackAdapter }: GPUAdapterInfo): string {
+  const name = description || [vendor, architecture].filter(Boolean).join(' ') || 'unnamed adapter';
+  return `WebGPU on ${name}${isFallbackAdapter ? ' (software)' : ''}`;
+}

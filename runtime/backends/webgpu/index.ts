@@ -1,0 +1,1 @@
+export { createWebGpuBackend, type WebGpuBackend, type WebGpuBackendOptions } from './device.ts';

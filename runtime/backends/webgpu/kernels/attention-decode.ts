@@ -1,0 +1,32 @@
+// Attention of one token over its cache. The context is cut into splits that run in parallel, each with its own softmax
+// (maximum, sum, weighted values); attention-merge puts them together. When one split is enough it writes the result itself.
+//
+// A workgroup serves several query heads of one key-value head, so that keys and values are read once for all of them.
+
+import { type AttentionDecodeVariant, attentionDecodeWgsl } from './attention-decode.wgsl.ts';
+import { type Kernel, STEP_BINDING, type StepSizes } from './kernel.ts';
+
+export const attentionDecodeKernel: Kernel<AttentionDecodeVariant> = {
+  name: 'attentionDecode',
+  bindings: ({ output }) => [
+    STEP_BINDING,
+    { name: 'queries', access: 'read', type: 'array<vec4<f32>>' },
+    { name: 'keys', access: 'read', type: 'array<vec2<u32>>' },
+    { name: 'values', access: 'read', type: 'array<u32>' },
+    { name: output, access: 'write', type: 'array<vec2<f32>>' },
+  ],
+  wgsl: attentionDecodeWgsl,
+  workgroups: (variant, sizes) => [
+    Math.ceil(variant.heads / variant.keyValueHeads / variant.headsPerWorkgroup),
+    variant.keyValueHeads,
+    attentionSplits(variant, sizes),
+  ],
+};
+
+/** Splits of the positions that the token at `past` sees. */
+export function attentionSplits(
+  { splitPositions, window }: Pick<AttentionDecodeVariant, 'splitPositions' | 'window'>,
+  { past }: Pick<StepSizes, 'past'>,
+): number {
+  return Math.ceil(Math.min(past + 1, window ?? Infinity) / splitPositions);
+}

@@ -1,0 +1,21 @@
+// Splits stacked queries, keys and values by head: norms (qwen3) and rotates queries and keys, writes the queries to an
+// activation and keys and values to the caches, in f16 packed two a word (no f16 feature needed).
+
+import { type Kernel, STEP_BINDING } from './kernel.ts';
+import { type RotaryCacheVariant, rotaryCacheWgsl } from './rotary-cache.wgsl.ts';
+
+export const rotaryCacheKernel: Kernel<RotaryCacheVariant> = {
+  name: 'rotaryCache',
+  bindings: ({ hasQueryNorm, hasKeyNorm }) => [
+    STEP_BINDING,
+    { name: 'qkv', access: 'read', type: 'array<vec2<f32>>' },
+    { name: 'rotary', access: 'read', type: 'array<vec2<f32>>' },
+    ...(hasQueryNorm ? [{ name: 'queryNorm', access: 'read', type: 'array<vec2<f32>>' } as const] : []),
+    ...(hasKeyNorm ? [{ name: 'keyNorm', access: 'read', type: 'array<vec2<f32>>' } as const] : []),
+    { name: 'keys', access: 'write', type: 'array<u32>' },
+    { name: 'values', access: 'write', type: 'array<u32>' },
+    { name: 'queries', access: 'write', type: 'array<vec2<f32>>' },
+  ],
+  wgsl: rotaryCacheWgsl,
+  workgroups: ({ heads, keyValueHeads }, { tokens }) => [heads + 2 * keyValueHeads, tokens, 1],
+};

@@ -1,0 +1,148 @@
+// Which variant of a kernel a device gets. Each ladder is ordered data: the first entry whose requirements the device meets
+// is taken. Auto-tuning will reorder the entries for a device; nothing else has to change for that.
+
+import { WpError } from '../../errors.ts';
+import type { FormatName } from '../../quantization/formats.ts';
+import type { DeviceProfile } from './device-profile.ts';
+import type { AttentionDecodeVariant } from './kernels/attention-decode.wgsl.ts';
+import type { AttentionPrefillVariant } from './kernels/attention-prefill.wgsl.ts';
+import { reductionFor } from './kernels/kernel.ts';
+import { matmulWorkgroupBytes } from './kernels/matmul.ts';
+import type { MatmulVariant } from './kernels/matmul.wgsl.ts';
+import type { MatvecVariant } from './kernels/matvec.wgsl.ts';
+import { chunkFormat } from './kernels/weight-format.wgsl.ts';
+
+export interface Requirements {
+  subgroups?: boolean;
+  shaderF16?: boolean;
+}
+
+export interface Rung<Configuration> {
+  name: string;
+  requires: Requirements;
+  configuration: Configuration;
+}
+
+export function meets(profile: DeviceProfile, { subgroups, shaderF16 }: Requirements): boolean {
+  return (!subgroups || profile.subgroups !== undefined) && (!shaderF16 || profile.shaderF16);
+}
+
+// ---- matrix × vector ------------------------------------------------------------------------------------------------
+
+export type MatvecConfiguration = Pick<MatvecVariant, 'lanes' | 'rowsPerThread' | 'workgroupSize' | 'reduction'>;
+
+/**
+ * Threads that share a row: as many as there are chunks, at most 32. Rows a thread: one where rows are few, since threads
+ * must fill the device; more where rows abound, since each reading of the activations then serves several.
+ */
+export function matvecConfiguration(
+  profile: DeviceProfile,
+  { format, rows, columns }: { format: FormatName; rows: number; columns: number },
+): MatvecConfiguration {
+  const chunks = columns / chunkFormat(format, columns).columns;
+  const lanes = Math.min(32, 2 ** Math.ceil(Math.log2(Math.max(chunks, 4))));
+  const workgroupSize = Math.min(128, profile.maxInvocationsPerWorkgroup);
+  return { lanes, rowsPerThread: rowsPerThread(rows), workgroupSize, reduction: reductionFor(profile) };
+}
+
+function rowsPerThread(rows: number): number {
+  if (rows >= 16_384) return 4;
+  if (rows >= 4_096) return 2;
+  return 1;
+}
+
+// ---- matrix × matrix ------------------------------------------------------------------------------------------------
+
+export type MatmulConfiguration = Pick<
+  MatmulVariant,
+  'threadsTokens' | 'threadsRows' | 'tokensPerThread' | 'rowsPerThread' | 'tileColumns' | 'tileType' | 'unroll'
+>;
+
+/** Subgroup matrices and 8-bit dot products will stand above these. */
+export function matmulLadder({ browser }: DeviceProfile): readonly Rung<MatmulConfiguration>[] {
+  const [threadsTokens, threadsRows] = browser.tileThreads;
+  const tile = {
+    threadsTokens,
+    threadsRows,
+    tokensPerThread: 4,
+    rowsPerThread: 4,
+    tileColumns: 32,
+    unroll: browser.unroll,
+  };
+  return [
+    { name: 'f16-tiles', requires: { shaderF16: true }, configuration: { ...tile, tileType: 'f16' } },
+    { name: 'f32-tiles', requires: {}, configuration: { ...tile, tileType: 'f32' } },
+    {
+      name: 'f32-small-tiles',
+      requires: {},
+      configuration: { ...tile, threadsTokens: 4, threadsRows: 8, tileType: 'f32' },
+    },
+  ];
+}
+
+export function matmulConfiguration(
+  profile: DeviceProfile,
+  fields: Omit<MatmulVariant, 'kernel' | keyof MatmulConfiguration>,
+): MatmulConfiguration {
+  const rung = matmulLadder(profile).find(
+    ({ requires, configuration }) =>
+      meets(profile, requires) &&
+      matmulWorkgroupBytes({ ...fields, ...configuration }) <= profile.maxWorkgroupStorageBytes &&
+      configuration.threadsTokens * configuration.threadsRows <= profile.maxInvocationsPerWorkgroup,
+  );
+  if (!rung) throw tooSmall('a matrix product', profile);
+  return rung.configuration;
+}
+
+// ---- attention ------------------------------------------------------------------------------------------------------
+
+type DecodeConfiguration = Pick<AttentionDecodeVariant, 'splitPositions' | 'headsPerWorkgroup' | 'workgroupSize'>;
+
+/** Positions of a context that one workgroup reads: few, so that a long context fills a large device. */
+const SPLIT_POSITIONS = 128;
+/** Of the scores, weights and queries of one workgroup. */
+const DECODE_WORKGROUP_BYTES = 14_000;
+
+export function attentionDecodeConfiguration(
+  profile: DeviceProfile,
+  { heads, keyValueHeads, headDim }: { heads: number; keyValueHeads: number; headDim: number },
+): DecodeConfiguration {
+  const workgroupSize = Math.max(64, 2 ** Math.ceil(Math.log2(headDim / 2)));
+  if (workgroupSize > profile.maxInvocationsPerWorkgroup) throw tooSmall(`attention with headDim ${headDim}`, profile);
+  const bytesPerHead = (headDim + 2 * workgroupSize) * 4;
+  const fitting = Math.max(1, Math.floor((DECODE_WORKGROUP_BYTES - 8 * workgroupSize) / bytesPerHead));
+  return {
+    splitPositions: SPLIT_POSITIONS,
+    headsPerWorkgroup: Math.min(heads / keyValueHeads, fitting, 8),
+    workgroupSize,
+  };
+}
+
+type PrefillConfiguration = Pick<AttentionPrefillVariant, 'tileQueries' | 'tilePositions' | 'lanes'>;
+
+const PREFILL_LADDER: readonly PrefillConfiguration[] = [
+  { tileQueries: 16, tilePositions: 32, lanes: 8 },
+  { tileQueries: 16, tilePositions: 16, lanes: 8 },
+  { tileQueries: 8, tilePositions: 16, lanes: 8 },
+  { tileQueries: 8, tilePositions: 8, lanes: 8 },
+  { tileQueries: 4, tilePositions: 4, lanes: 16 },
+];
+
+export function attentionPrefillConfiguration(profile: DeviceProfile, headDim: number): PrefillConfiguration {
+  const rowVectors = headDim / 4 + 1;
+  const found = PREFILL_LADDER.find(({ tileQueries, tilePositions, lanes }) => {
+    const bytes = tileQueries * rowVectors * 16 + tilePositions * rowVectors * 8 + tileQueries * tilePositions * 4;
+    return bytes <= profile.maxWorkgroupStorageBytes && tileQueries * lanes <= profile.maxInvocationsPerWorkgroup;
+  });
+  if (!found) throw tooSmall(`attention with headDim ${headDim}`, profile);
+  return found;
+}
+
+function tooSmall(what: string, { maxWorkgroupStorageBytes, maxInvocationsPerWorkgroup }: DeviceProfile): WpError {
+  return new WpError(
+    'unsupported-operation',
+    `This GPU's workgroups are too small for ${what}: ${maxWorkgroupStorageBytes} bytes, ${maxInvocationsPerWorkgroup} threads.`,
+    'Run this model with backend: "wasm".',
+    { maxWorkgroupStorageBytes, maxInvocationsPerWorkgroup },
+  );
+}

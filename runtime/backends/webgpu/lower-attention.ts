@@ -1,0 +1,64 @@
+// Attention: a tile of queries at a time in prefill; in decoding the context in splits, and their merge when there are several.
+
+import type { Graph, Operation } from '../../graph/types.ts';
+import type { DeviceProfile } from './device-profile.ts';
+import { always, type LoweredOperation } from './kernel-calls.ts';
+import { attentionDecodeKernel, attentionSplits } from './kernels/attention-decode.ts';
+import { partialSize } from './kernels/attention-decode.wgsl.ts';
+import { attentionMergeKernel } from './kernels/attention-merge.ts';
+import { attentionPrefillKernel } from './kernels/attention-prefill.ts';
+import { requireMultiple } from './kernels/kernel.ts';
+import { attentionDecodeConfiguration, attentionPrefillConfiguration } from './ladder.ts';
+import { call, type LoweringContext, stateBuffer, STEP_BUFFER, valueBuffer } from './lowering-context.ts';
+
+type Attention = Operation & { op: 'attention' };
+
+export function lowerAttention(operation: Attention, { profile, contextLength }: LoweringContext): LoweredOperation {
+  const { heads, keyValueHeads, headDim, scale, window, keyState, valueState } = operation.attributes;
+  requireMultiple('headDim', headDim, 4);
+  const shape = { heads, keyValueHeads, headDim, context: contextLength, scale, window };
+  const decode = { kernel: 'attentionDecode', ...shape, ...attentionDecodeConfiguration(profile, shape) } as const;
+  const prefill = { kernel: 'attentionPrefill', ...shape, ...attentionPrefillConfiguration(profile, headDim) } as const;
+  const merge = {
+    kernel: 'attentionMerge',
+    heads,
+    headDim,
+    splitPositions: decode.splitPositions,
+    window,
+    workgroupSize: 64,
+  } as const;
+
+  const inputs = [STEP_BUFFER, valueBuffer(operation.inputs[0]), stateBuffer(keyState), stateBuffer(valueState)];
+  const result = valueBuffer(operation.outputs[0]);
+  const partials = { kind: 'partials' } as const;
+  return {
+    operation: 'attention',
+    layer: operation.layer,
+    alternatives: [
+      {
+        serves: (sizes) => sizes.tokens === 1 && attentionSplits(decode, sizes) === 1,
+        calls: [call(attentionDecodeKernel, { ...decode, output: 'result' }, [...inputs, result])],
+      },
+      {
+        serves: ({ tokens }) => tokens === 1,
+        calls: [
+          call(attentionDecodeKernel, { ...decode, output: 'partials' }, [...inputs, partials]),
+          call(attentionMergeKernel, merge, [STEP_BUFFER, partials, result]),
+        ],
+      },
+      { serves: always, calls: [call(attentionPrefillKernel, prefill, [...inputs, result])] },
+    ],
+  };
+}
+
+/** Bytes of the parts that a split attention may leave, over all layers; 0 when no context needs more than one split. */
+export function partialsBytes(graph: Graph, profile: DeviceProfile, contextLength: number): number {
+  const sizes = graph.operations.map((operation) => {
+    if (operation.op !== 'attention') return 0;
+    const { heads, headDim, window } = operation.attributes;
+    const { splitPositions } = attentionDecodeConfiguration(profile, operation.attributes);
+    const splits = attentionSplits({ splitPositions, window }, { past: contextLength - 1 });
+    return splits > 1 ? splits * heads * partialSize(headDim) * 4 : 0;
+  });
+  return Math.max(0, ...sizes);
+}

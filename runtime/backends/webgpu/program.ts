@@ -1,0 +1,323 @@
+// A compiled graph. Its kernel calls are resolved once, to pipelines and bind groups; a step writes the inputs and one small
+// uniform, then replays the calls that serve its sizes. What cannot change between steps is never made again.
+
+import { unreachable, WpError } from '../../errors.ts';
+import { type ActivationPlan, planActivations } from '../../graph/memory-plan.ts';
+import { valueBytes } from '../../graph/shapes.ts';
+import { weightBytesRead } from '../../graph/sizes.ts';
+import type { Graph, ValueId } from '../../graph/types.ts';
+import { formatBytes, FORMATS, type PackedMatrix } from '../../quantization/formats.ts';
+import type { CompileOptions, MemoryUse, Program, ProgramProfile, StepInputs } from '../backend.ts';
+import { BufferLedger } from './buffers.ts';
+import type { DeviceProfile } from './device-profile.ts';
+import { deviceLostError, DeviceWatch } from './device-watch.ts';
+import type { Alternative, BufferReference, KernelCall, LoweredOperation } from './kernel-calls.ts';
+import type { KernelInstance, StepSizes } from './kernels/kernel.ts';
+import { partialsBytes } from './lower-attention.ts';
+import { lowerOperations } from './lowering.ts';
+import { PipelineCache } from './pipelines.ts';
+import { ReadbackPool } from './readback.ts';
+import { WeightStore } from './weight-store.ts';
+
+/** Dispatches of one submit. The browser's work on the next ones overlaps the GPU's on these. */
+const DISPATCHES_PER_SUBMIT = 24;
+
+interface PreparedCall {
+  kernel: KernelInstance;
+  pipeline: GPUComputePipeline;
+  bindGroup: GPUBindGroup;
+}
+
+interface PreparedOperation {
+  alternatives: readonly { serves: Alternative['serves']; calls: readonly PreparedCall[] }[];
+}
+
+export class WebGpuProgram implements Program {
+  readonly #device: GPUDevice;
+  readonly #watch: DeviceWatch;
+  readonly #graph: Graph;
+  readonly #options: CompileOptions;
+  readonly #profile: DeviceProfile;
+  readonly #pipelines: PipelineCache;
+  readonly #ledger: BufferLedger;
+  readonly #readback: ReadbackPool;
+  readonly #weights: WeightStore;
+  readonly #plan: ActivationPlan;
+  readonly #operations: readonly LoweredOperation[];
+  readonly #slots: GPUBuffer[] = [];
+  readonly #states = new Map<string, GPUBuffer>();
+  #step: GPUBuffer | undefined;
+  #partials: GPUBuffer | undefined;
+  #prepared: readonly PreparedOperation[] | undefined;
+  #isDisposed = false;
+
+  /** Starts to compile all pipelines. Throws for what this device cannot run; call `allocate` next. */
+  constructor(
+    device: GPUDevice,
+    profile: DeviceProfile,
+    watch: DeviceWatch,
+    pipelines: PipelineCache,
+    graph: Graph,
+    options: CompileOptions,
+  ) {
+    this.#device = device;
+    this.#watch = watch;
+    this.#graph = graph;
+    this.#options = options;
+    this.#profile = profile;
+    this.#pipelines = pipelines;
+    this.#ledger = new BufferLedger(device);
+    this.#readback = new ReadbackPool(this.#ledger);
+    this.#weights = new WeightStore(this.#ledger, graph.weights, options.formats, profile);
+    this.#plan = planActivations(graph, this.#largestDims());
+    const { contextLength } = options;
+    this.#operations = lowerOperations({ graph, profile, weights: this.#weights, contextLength });
+    this.#checkBindingSizes();
+    // `ready` awaits them; until then their failures wait there.
+    for (const { kernel } of this.#calls()) pipelines.get(kernel).catch(() => undefined);
+  }
+
+  /** Allocates caches and activations: what is known to be needed before any weight arrives. */
+  async allocate(): Promise<void> {
+    const { contextLength } = this.#options;
+    const storage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    this.#step = await this.#ledger.create('other', 'step', 16, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+    for (const [index, { bytes }] of this.#plan.slots.entries()) {
+      this.#slots.push(await this.#ledger.create('activations', `activations ${index}`, bytes, storage));
+    }
+    for (const state of this.#graph.states) {
+      const bytes = valueBytes(state, { context: contextLength });
+      this.#states.set(state.name, await this.#ledger.create('keyValueCache', state.name, bytes, storage));
+    }
+    const partials = partialsBytes(this.#graph, this.#profile, contextLength);
+    this.#partials = await this.#ledger.create('other', 'attention partials', partials, storage);
+  }
+
+  async setWeight(name: string, matrix: PackedMatrix): Promise<void> {
+    this.#checkUsable();
+    this.#prepared = undefined;
+    await this.#weights.set(name, matrix);
+  }
+
+  async ready(): Promise<void> {
+    this.#checkUsable();
+    this.#weights.checkComplete();
+    const calls = [...this.#calls()];
+    const pipelines = await Promise.race([
+      Promise.all(calls.map(({ kernel }) => this.#pipelines.get(kernel))),
+      this.#watch.failure,
+    ]);
+    this.#checkUsable();
+    const pipelineOf = new Map(calls.map((call, index) => [call, pipelines[index]!]));
+    this.#prepared = this.#operations.map(({ alternatives }) => ({
+      alternatives: alternatives.map(({ serves, calls }) => ({
+        serves,
+        calls: calls.map((call) => this.#prepare(call, pipelineOf.get(call)!)),
+      })),
+    }));
+  }
+
+  /** Everything is written and submitted before the promise is returned; only the result is waited for. */
+  async run(inputs: StepInputs): Promise<Float32Array> {
+    this.#checkUsable();
+    const sizes = this.#checkInputs(inputs);
+    const logits = this.#graph.values[this.#graph.outputs['logits']!]!;
+    const bytes = valueBytes(logits, { ...this.#largestDims(), ...sizes });
+    // With no room to copy into, waiting for it must come first: the inputs are then copied before.
+    const staging = bytes === 0 ? undefined : this.#readback.take(bytes);
+    if (bytes > 0 && !staging) {
+      const copies = copyInputs(inputs);
+      const created = await this.#readback.create(bytes);
+      return this.#submitAndRead(copies, sizes, created, bytes);
+    }
+    return this.#submitAndRead(inputs, sizes, staging, bytes);
+  }
+
+  memory(): MemoryUse {
+    return this.#ledger.memory;
+  }
+
+  profile(): ProgramProfile {
+    const sizes: StepSizes = { tokens: 1, past: 0, outputs: 1 };
+    const chosen = this.#operations.map(({ operation, alternatives }) => ({
+      operation,
+      calls: alternatives.find(({ serves }) => serves(sizes))!.calls,
+    }));
+    const { formats } = this.#options;
+    return {
+      dispatchesPerToken: chosen.reduce((sum, { calls }) => sum + calls.length, 0),
+      weightBytesPerToken: weightBytesRead(this.#graph, sizes, ({ name, shape }) => {
+        const [rows, columns] = shape.length === 1 ? [1, shape[0]!] : (shape as [number, number]);
+        return formatBytes(shape.length === 1 ? FORMATS.f32 : formats.get(name)!, rows, columns).total;
+      }),
+      kernels: chosen.flatMap(({ operation, calls }) =>
+        calls.map(({ kernel }) => ({ operation, variant: kernel.key })),
+      ),
+    };
+  }
+
+  dispose(): void {
+    this.#isDisposed = true;
+    this.#prepared = undefined;
+    this.#ledger.destroyAll();
+  }
+
+  async #submitAndRead(
+    inputs: StepInputs,
+    sizes: StepSizes,
+    staging: GPUBuffer | undefined,
+    bytes: number,
+  ): Promise<Float32Array> {
+    this.#checkUsable();
+    this.#writeInputs(inputs, sizes);
+    this.#submit(sizes, staging, bytes);
+    if (!staging) return new Float32Array(0);
+    try {
+      const numbers = await Promise.race([this.#readback.read(staging, bytes), this.#watch.failure]);
+      this.#readback.release(staging);
+      this.#watch.check();
+      return numbers;
+    } catch (error) {
+      this.#ledger.destroy(staging);
+      this.#checkUsable();
+      // A map that fails on a healthy device has lost it; the browser says so a moment later.
+      throw error instanceof WpError ? error : deviceLostError(String(error));
+    }
+  }
+
+  #writeInputs({ tokenIds, rotary, outputRows }: StepInputs, sizes: StepSizes): void {
+    const { queue } = this.#device;
+    queue.writeBuffer(this.#step!, 0, new Uint32Array([sizes.tokens, sizes.past, sizes.outputs, 0]));
+    for (const [name, numbers] of Object.entries({ tokenIds, rotary, outputRows })) {
+      const id = this.#graph.inputs[name];
+      if (id === undefined || numbers.length === 0) continue;
+      queue.writeBuffer(this.#slotOf(id), 0, numbers.buffer as ArrayBuffer, numbers.byteOffset, numbers.byteLength);
+    }
+  }
+
+  #submit(sizes: StepSizes, staging: GPUBuffer | undefined, bytes: number): void {
+    const calls = this.#prepared!.flatMap(
+      ({ alternatives }) => alternatives.find(({ serves }) => serves(sizes))!.calls,
+    );
+    for (let start = 0; start < calls.length; start += DISPATCHES_PER_SUBMIT) {
+      const encoder = this.#device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (const { kernel, pipeline, bindGroup } of calls.slice(start, start + DISPATCHES_PER_SUBMIT)) {
+        const workgroups = kernel.workgroups(sizes);
+        if (workgroups.includes(0)) continue;
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, bindGroup);
+        pass.dispatchWorkgroups(...workgroups);
+      }
+      pass.end();
+      if (staging && start + DISPATCHES_PER_SUBMIT >= calls.length) {
+        encoder.copyBufferToBuffer(this.#slotOf(this.#graph.outputs['logits']!), 0, staging, 0, bytes);
+      }
+      this.#device.queue.submit([encoder.finish()]);
+    }
+  }
+
+  #prepare(call: KernelCall, pipeline: GPUComputePipeline): PreparedCall {
+    const bindGroup = this.#device.createBindGroup({
+      label: call.kernel.key,
+      layout: this.#pipelines.layout(call.kernel.bindings),
+      entries: call.buffers.map((reference, binding) => ({ binding, resource: this.#resource(reference) })),
+    });
+    return { kernel: call.kernel, pipeline, bindGroup };
+  }
+
+  #resource(reference: BufferReference): GPUBufferBinding {
+    switch (reference.kind) {
+      case 'step':
+        return { buffer: this.#step! };
+      case 'partials':
+        return { buffer: this.#partials! };
+      case 'state':
+        return { buffer: this.#states.get(reference.name)! };
+      case 'vector':
+        return { buffer: this.#weights.vector(reference.weight) };
+      case 'plane':
+        return { buffer: this.#weights.plane(reference.weight, reference.piece) };
+      case 'scales':
+        return { buffer: this.#weights.scales(reference.weight, reference.piece) };
+      // A slot may be larger than the value, and than what one binding can show.
+      case 'value':
+        return { buffer: this.#slotOf(reference.id), size: this.#valueBytes(reference.id) };
+      default:
+        return unreachable(reference);
+    }
+  }
+
+  #slotOf(id: ValueId): GPUBuffer {
+    return this.#slots[this.#plan.slotOf.get(id)!]!;
+  }
+
+  /** Rounded up to whole vec4s, which the slots have room for. */
+  #valueBytes(id: ValueId): number {
+    return Math.ceil(valueBytes(this.#graph.values[id]!, this.#largestDims()) / 16) * 16;
+  }
+
+  *#calls(): Generator<KernelCall> {
+    for (const { alternatives } of this.#operations) for (const { calls } of alternatives) yield* calls;
+  }
+
+  #largestDims(): { tokens: number; outputs: number; batch: number; context: number; past: number } {
+    const { maxTokens, maxOutputs, contextLength } = this.#options;
+    return { tokens: maxTokens, outputs: maxOutputs, batch: 1, context: contextLength, past: contextLength };
+  }
+
+  #checkUsable(): void {
+    if (this.#isDisposed) throw new WpError('disposed', 'The program was disposed and used again.');
+    this.#watch.check();
+  }
+
+  #checkBindingSizes(): void {
+    const { maxStorageBindingBytes } = this.#profile;
+    const states = this.#graph.states.map((state) => ({
+      name: state.name,
+      bytes: valueBytes(state, this.#largestDims()),
+      hint: 'Use a shorter context.',
+    }));
+    const values = this.#graph.values.map(({ id, name }) => ({
+      name,
+      bytes: this.#valueBytes(id),
+      hint: 'Use shorter prefill chunks or fewer outputs a step.',
+    }));
+    const tooLarge = [...states, ...values].find(({ bytes }) => bytes > maxStorageBindingBytes);
+    if (!tooLarge) return;
+    throw new WpError(
+      'out-of-memory',
+      `${tooLarge.name} takes ${tooLarge.bytes} bytes; this GPU's kernels see at most ${maxStorageBindingBytes} at once.`,
+      tooLarge.hint,
+      { actual: tooLarge.bytes, allowed: maxStorageBindingBytes, name: tooLarge.name },
+    );
+  }
+
+  #checkInputs({ tokenIds, rotary, outputRows, past }: StepInputs): StepSizes {
+    if (!this.#prepared) throw new WpError('internal', 'A program was run before it was ready.');
+    const { maxTokens, maxOutputs, contextLength } = this.#options;
+    const tokens = tokenIds.length;
+    expectRange('tokens', tokens, 1, maxTokens);
+    expectRange('output rows', outputRows.length, 0, maxOutputs);
+    expectRange('past', past, 0, contextLength - tokens);
+    for (const row of outputRows) expectRange('an output row', row, 0, tokens - 1);
+    const rotaryInput = this.#graph.inputs['rotary'];
+    if (rotaryInput !== undefined) {
+      const expected = tokens * (this.#graph.values[rotaryInput]!.shape[1] as number);
+      expectRange('rotary numbers', rotary.length, expected, expected);
+    }
+    return { tokens, past, outputs: outputRows.length };
+  }
+}
+
+function copyInputs({ tokenIds, rotary, outputRows, past }: StepInputs): StepInputs {
+  return { tokenIds: tokenIds.slice(), rotary: rotary.slice(), outputRows: outputRows.slice(), past };
+}
+
+function expectRange(what: string, actual: number, lowest: number, highest: number): void {
+  if (actual >= lowest && actual <= highest) return;
+  throw new WpError('invalid-argument', `A step has ${actual} as ${what}; allowed is ${lowest} to ${highest}.`, '', {
+    actual,
+    allowed: [lowest, highest],
+  });
+}
