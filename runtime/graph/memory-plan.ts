@@ -44,37 +44,35 @@ export function valueLifetimes(graph: Graph): Map<ValueId, Lifetime> {
 
 /**
  * Assigns every value to a slot, for steps of at most `dims` (tokens and outputs at their largest).
- * Greedy in the order of the operations: the smallest free slot that is large enough, else the largest free one grows.
+ * Greedy by size: the largest values take their slots first, and each later one fits into the smallest slot whose
+ * tenants never live when it does. Source: Pisarchyk and Lee 2020, https://arxiv.org/abs/2001.03288.
  */
 export function planActivations(graph: Graph, dims: Dims): ActivationPlan {
-  const lifetimes = valueLifetimes(graph);
+  const values = [...valueLifetimes(graph)].map(([id, lifetime]) => ({
+    id,
+    lifetime,
+    bytes: align(valueBytes(graph.values[id]!, dims)),
+  }));
+  values.sort((a, b) => b.bytes - a.bytes || a.lifetime.from - b.lifetime.from || a.id - b.id);
+
   const slotOf = new Map<ValueId, number>();
-  const slotBytes: number[] = [];
-  const free = new Set<number>();
-
-  const assign = (id: ValueId) => {
-    const bytes = align(valueBytes(graph.values[id]!, dims));
-    const bySize = [...free].sort((a, b) => slotBytes[a]! - slotBytes[b]!);
-    const slot = bySize.find((candidate) => slotBytes[candidate]! >= bytes) ?? bySize.at(-1) ?? slotBytes.length;
-    slotBytes[slot] = Math.max(slotBytes[slot] ?? 0, bytes);
-    free.delete(slot);
+  const slots: { bytes: number; tenants: Lifetime[] }[] = [];
+  for (const { id, lifetime, bytes } of values) {
+    // Slots are made largest first, so that the last one that is free is the smallest.
+    let slot = slots.findLastIndex(({ tenants }) => !tenants.some((tenant) => overlap(tenant, lifetime)));
+    if (slot < 0) slot = slots.push({ bytes, tenants: [] }) - 1;
+    slots[slot]!.tenants.push(lifetime);
     slotOf.set(id, slot);
-  };
-  const release = (ids: Iterable<ValueId>, index: number) => {
-    for (const id of ids) if (lifetimes.get(id)!.to === index) free.add(slotOf.get(id)!);
-  };
-
-  Object.values(graph.inputs).forEach(assign);
-  release(Object.values(graph.inputs), -1);
-  graph.operations.forEach(({ inputs, outputs }, index) => {
-    outputs.forEach(assign);
-    release([...inputs, ...outputs], index);
-  });
+  }
   return {
-    slots: slotBytes.map((bytes) => ({ bytes })),
+    slots: slots.map(({ bytes }) => ({ bytes })),
     slotOf,
-    totalBytes: slotBytes.reduce((sum, bytes) => sum + bytes, 0),
+    totalBytes: slots.reduce((sum, { bytes }) => sum + bytes, 0),
   };
+}
+
+function overlap(a: Lifetime, b: Lifetime): boolean {
+  return a.from <= b.to && b.from <= a.to;
 }
 
 function align(bytes: number): number {
