@@ -2,7 +2,7 @@
 // watchdog for connections that fall silent.
 
 import { isAbortError, throwIfAborted } from '../errors.ts';
-import { linkedController, sleep } from './abortable.ts';
+import { linkedController, sleep, untilAborted } from './abortable.ts';
 import { TransientFailure, asTransient, givenUp } from './http-response.ts';
 
 export interface HttpOptions {
@@ -65,7 +65,8 @@ export class HttpConnection {
         controller.abort();
       }, this.stallTimeoutMs);
       try {
-        return await promise;
+        // A fetch of the host's own need not listen to the signal.
+        return await untilAborted(promise, controller.signal);
       } catch (thrown) {
         throwIfAborted(signal);
         if (stalled) throw new TransientFailure(`no byte came for ${this.stallTimeoutMs / 1000} s`);

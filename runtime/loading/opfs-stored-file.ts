@@ -87,6 +87,8 @@ export class OpfsStoredFile implements StoredFile {
       const bytes = new Uint8Array(await this.access.data.slice(start, start + length).arrayBuffer());
       return bytes.length === length ? bytes : undefined;
     } catch (thrown) {
+      // A block was put right in the meantime, which ends the life of the File: the handle reads on.
+      if ((this.access as Access).kind === 'exclusive') return this.readBytes(block);
       // The file was cleared under our feet ("clear site data"): the network serves.
       this.host.note(`The stored copy can no longer be read (${describe(thrown)}).`);
       return undefined;

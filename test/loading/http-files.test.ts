@@ -7,7 +7,8 @@ import { openModelFiles } from '../../runtime/loading/open-files.ts';
 import { openRequired, type ModelFiles } from '../../runtime/loading/model-files.ts';
 import { LoadProgressTracker } from '../../runtime/loading/progress.ts';
 import { parseSource } from '../../runtime/loading/source.ts';
-import { patternBytes, serveModel, type ModelServer, type ServedFile } from './model-server.ts';
+import { serveModel, type ModelServer, type ServedFile } from './model-server.ts';
+import { patternBytes } from './pattern.ts';
 
 const http: HttpOptions = { chunkBytes: 64 * 1024, retryDelayMs: 5, stallTimeoutMs: 200 };
 const weights = patternBytes(1_500_000);
