@@ -1,10 +1,11 @@
 // The scale of one group, for formats whose codes stand around zero: value = scale × (code − 2^(bits−1)).
 //
 // A scale that maps the largest weight onto the last code wastes the others' precision, so a few scales around it are
-// tried and the best is kept: the one with the least squared error, each error weighted by the weight's own square
-// (large weights matter more, and no data is needed to know it). For given codes the best scale has a closed form, the
-// weighted least-squares fit; a trial is therefore scored by what the fit explains, Σwxl² / Σwl², without a second pass.
-// A negative scale is allowed: the code range has one more step below zero than above, and the largest weight takes it.
+// tried and the best is kept: the one with the least squared error, in which a weight counts by its magnitude plus the
+// group's mean (no data is needed to know it, and on held-out text it did best among the simple choices). For given codes
+// the best scale has a closed form, the weighted least-squares fit; a trial is therefore scored by what the fit explains,
+// (Σwxl)² / Σwl², without a second pass. A negative scale is allowed: the code range has one more step below zero than
+// above, and the largest weight takes it.
 
 import { f16BitsToF32, f32ToF16Bits } from '../half.ts';
 
@@ -12,7 +13,7 @@ import { f16BitsToF32, f32ToF16Bits } from '../half.ts';
 const PLAIN_FROM_BITS = 8;
 
 /** Steps by which the trial range is longer or shorter than the code range. */
-const TRIALS = [-0.8, -0.6, -0.4, -0.2, 0, 0.2, 0.4, 0.6, 0.8] as const;
+const TRIALS = [-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2] as const;
 
 /**
  * Quantises `count` values from `start` on: writes their codes and returns the scale as f16 bits.
@@ -29,23 +30,23 @@ export function quantizeSymmetric(
   const half = 2 ** (bits - 1);
   let largest = 0;
   let magnitude = 0;
-  let sumOfSquares = 0;
+  let sum = 0;
   for (let i = start; i < start + count; i++) {
     const x = values[i]!;
     const a = Math.abs(x);
-    sumOfSquares += a;
+    sum += a;
     if (a > magnitude) {
       magnitude = a;
       largest = x;
     }
   }
-  if (!Number.isFinite(sumOfSquares)) return undefined;
+  if (!Number.isFinite(sum)) return undefined;
 
   let scale: number;
   if (bits >= PLAIN_FROM_BITS) {
     scale = magnitude / (half - 1);
   } else {
-    scale = searchScale(values, start, count, half, largest);
+    scale = searchScale(values, start, count, half, largest, sum / count);
   }
 
   const scaleBits = f32ToF16Bits(scale);
@@ -65,7 +66,14 @@ export function quantizeSymmetric(
   return scaleBits;
 }
 
-function searchScale(values: Float32Array, start: number, count: number, half: number, largest: number): number {
+function searchScale(
+  values: Float32Array,
+  start: number,
+  count: number,
+  half: number,
+  largest: number,
+  mean: number,
+): number {
   if (largest === 0) return 0;
   const end = start + count;
   const top = 2 * half - 1;
@@ -73,15 +81,15 @@ function searchScale(values: Float32Array, start: number, count: number, half: n
   let best = 0;
   let bestScale = -largest / half;
   for (const trial of TRIALS) {
+    if (half + trial <= 0) continue;
     const inverse = -(half + trial) / largest;
     let weightedProduct = 0;
     let weightedSquare = 0;
     for (let i = start; i < end; i++) {
       const x = values[i]!;
-      // A trial reaches less than one and a half steps below the lowest code, where truncation still gives code 0.
       const code = (x * inverse + rounding) | 0;
-      const level = (code > top ? top : code) - half;
-      const weighted = x * x * level;
+      const level = (code > top ? top : code < 0 ? 0 : code) - half;
+      const weighted = (Math.abs(x) + mean) * level;
       weightedProduct += weighted * x;
       weightedSquare += weighted * level;
     }
