@@ -85,9 +85,13 @@ export class CachedProgram {
     this.#check(signal);
     const room = this.contextLength - this.#cached.length;
     if (chunk.length > room) {
-      throw new WpError('internal', `A step of ${chunk.length} tokens has room for ${room}.`, 'Please report this defect.');
+      throw new WpError(
+        'internal',
+        `A step of ${chunk.length} tokens has room for ${room}.`,
+        'Please report this defect.',
+      );
     }
-    if (this.#lost) await this.#rebuild(undefined, signal);
+    if (this.#lost) await this.#rebuild(deviceLost(), signal);
     let logits: Float32Array;
     try {
       logits = await this.#run(chunk, rows, this.#cached.length);
@@ -135,9 +139,9 @@ export class CachedProgram {
   }
 
   /** A new program whose cache holds the same tokens. */
-  async #rebuild(cause: unknown, signal: AbortSignal | undefined): Promise<void> {
+  async #rebuild(cause: WpError, signal: AbortSignal | undefined): Promise<void> {
     const { recover, maxTokens } = this.options;
-    if (!recover) throw cause ?? lostForGood(cause);
+    if (!recover) throw cause;
     const tokens = this.#cached;
     this.#cached = [];
     const recovering = recover();
@@ -159,8 +163,12 @@ export class CachedProgram {
   }
 }
 
-function isDeviceLost(error: unknown): boolean {
+function isDeviceLost(error: unknown): error is WpError {
   return error instanceof WpError && error.code === 'device-lost';
+}
+
+function deviceLost(): WpError {
+  return new WpError('device-lost', 'The GPU was lost.', 'Load the model again.');
 }
 
 function lostForGood(cause: unknown): WpError {

@@ -25,7 +25,10 @@ const RANGES: Readonly<Record<NumericOption, Range>> = {
   topK: { allowed: 'an integer of 0 (all tokens) or more', contains: (n) => Number.isInteger(n) && n >= 0 },
   topP: { allowed: 'a number above 0, at most 1', contains: (x) => x > 0 && x <= 1 },
   minP: { allowed: 'a number from 0 to 1', contains: (x) => x >= 0 && x <= 1 },
-  repetitionPenalty: { allowed: 'a number above 0, at most 100; 1 changes nothing', contains: (x) => x > 0 && x <= 100 },
+  repetitionPenalty: {
+    allowed: 'a number above 0, at most 100; 1 changes nothing',
+    contains: (x) => x > 0 && x <= 100,
+  },
   seed: { allowed: 'an integer', contains: Number.isInteger },
 };
 

@@ -7,10 +7,7 @@ import type { GenerationDefaults } from './options.ts';
 import { kthLargest, likeliestUpTo } from './partial-selection.ts';
 import type { Random } from './random.ts';
 
-export type SamplingOptions = Pick<
-  GenerationDefaults,
-  'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty'
->;
+export type SamplingOptions = Pick<GenerationDefaults, 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty'>;
 
 /** Tokens that may be drawn, and their probabilities (which sum to 1). */
 export interface Candidates {

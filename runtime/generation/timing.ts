@@ -52,7 +52,8 @@ export class GenerationClock {
     const decodeMs = (this.#lastToken ?? end) - (this.#firstToken ?? end);
     return {
       timeToFirstTokenMs: (this.#firstText ?? this.#firstToken ?? end) - this.#called,
-      promptTokensPerSecond: this.#firstToken === undefined ? 0 : perSecond(this.#promptTokens - this.#cachedPromptTokens, promptMs),
+      promptTokensPerSecond:
+        this.#firstToken === undefined ? 0 : perSecond(this.#promptTokens - this.#cachedPromptTokens, promptMs),
       tokensPerSecond: perSecond(this.#completionTokens - 1, decodeMs),
       totalMs: end - this.#called,
     };

@@ -14,7 +14,8 @@ export function formatDate(date: Date, format: string): string {
 
 function field(date: Date, letter: string): string | undefined {
   const two = (n: number): string => String(n).padStart(2, '0');
-  const english = (options: Intl.DateTimeFormatOptions): string => new Intl.DateTimeFormat('en-US', options).format(date);
+  const english = (options: Intl.DateTimeFormatOptions): string =>
+    new Intl.DateTimeFormat('en-US', options).format(date);
   switch (letter) {
     case 'Y':
       return String(date.getFullYear());
@@ -56,6 +57,7 @@ const MAX_RANGE = 100_000;
 export function range(start: number, stop?: number, step = 1): number[] {
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
   const length = Math.max(0, Math.ceil((to - from) / step));
-  if (!Number.isFinite(length) || length > MAX_RANGE) throw new Error(`range() of ${length} numbers; at most ${MAX_RANGE}`);
+  if (!Number.isFinite(length) || length > MAX_RANGE)
+    throw new Error(`range() of ${length} numbers; at most ${MAX_RANGE}`);
   return Array.from({ length }, (_, i) => from + i * step);
 }

@@ -43,7 +43,9 @@ export async function* complete(
   options: ChatOptions = {},
 ): AsyncGenerator<ChatPart, void, undefined> {
   if (typeof text !== 'string') {
-    throw new WpError('invalid-argument', `The text is ${typeof text}; it must be a string.`, '', { actual: typeof text });
+    throw new WpError('invalid-argument', `The text is ${typeof text}; it must be a string.`, '', {
+      actual: typeof text,
+    });
   }
   const clock = new GenerationClock();
   const tokens = model.tokenizer.encode(text, { addSpecialTokens: true });

@@ -30,7 +30,10 @@ async function run(
 ): Promise<{ tokens: number[]; cached: number; reason: string }> {
   const tokens: number[] = [];
   let cached = -1;
-  const events = session.generate(prompt, resolveGenerationOptions({ seed: 1, ...options }, DEFAULTS), { eosIds, signal });
+  const events = session.generate(prompt, resolveGenerationOptions({ seed: 1, ...options }, DEFAULTS), {
+    eosIds,
+    signal,
+  });
   for (;;) {
     const event = await events.next();
     if (event.done) return { tokens, cached, reason: event.value };
@@ -50,7 +53,16 @@ describe('DecoderSession', () => {
     assert.equal(cached, 0);
     assert.deepEqual(
       program.steps.map((step) => [step.past, step.tokens.length, step.rows]),
-      [[0, 8, [7]], [8, 8, [7]], [16, 3, [2]], [19, 1, [0]], [20, 1, [0]], [21, 1, [0]], [22, 1, [0]], [23, 1, [0]]],
+      [
+        [0, 8, [7]],
+        [8, 8, [7]],
+        [16, 3, [2]],
+        [19, 1, [0]],
+        [20, 1, [0]],
+        [21, 1, [0]],
+        [22, 1, [0]],
+        [23, 1, [0]],
+      ],
     );
   });
 

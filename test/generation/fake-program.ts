@@ -24,7 +24,8 @@ export class FakeProgram implements Program {
 
   async run({ tokenIds, rotary, outputRows, past }: StepInputs): Promise<Float32Array> {
     if (this.disposed) throw new Error('the program was used after dispose()');
-    if (tokenIds.length > this.maxTokens || outputRows.length > this.maxOutputs) throw new Error('the step is too large');
+    if (tokenIds.length > this.maxTokens || outputRows.length > this.maxOutputs)
+      throw new Error('the step is too large');
     if (past + tokenIds.length > this.contextLength) throw new Error('the step does not fit the cache');
     const step = this.steps.length;
     this.steps.push({ past, tokens: [...tokenIds], rows: [...outputRows] });

@@ -1,10 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import {
-  readEndTokens,
-  readGenerationDefaults,
-  resolveGenerationOptions,
-} from '../../runtime/generation/options.ts';
+import { readEndTokens, readGenerationDefaults, resolveGenerationOptions } from '../../runtime/generation/options.ts';
 import type { GenerationOptions } from '../../runtime/types.ts';
 
 const defaults = readGenerationDefaults(undefined);
@@ -76,7 +72,11 @@ describe('readGenerationDefaults', () => {
 
 describe('readEndTokens', () => {
   it('unites what the files name', () => {
-    const sources = { generationConfig: { eos_token_id: [2, 0] }, config: { eos_token_id: 5 }, tokenizer: { eosId: 2 } };
+    const sources = {
+      generationConfig: { eos_token_id: [2, 0] },
+      config: { eos_token_id: 5 },
+      tokenizer: { eosId: 2 },
+    };
     assert.deepEqual(readEndTokens(sources), [2, 0, 5]);
     assert.deepEqual(readEndTokens({ config: { eos_token_id: null }, generationConfig: null }), []);
   });

@@ -3,7 +3,13 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { kthLargest, likeliestUpTo } from '../../runtime/generation/partial-selection.ts';
 import { createRandom, seedState, xoshiro128 } from '../../runtime/generation/random.ts';
-import { candidates, likeliest, penalizeRepetition, Sampler, type SamplingOptions } from '../../runtime/generation/sampler.ts';
+import {
+  candidates,
+  likeliest,
+  penalizeRepetition,
+  Sampler,
+  type SamplingOptions,
+} from '../../runtime/generation/sampler.ts';
 
 interface Goldens {
   seen: number[];
@@ -11,8 +17,10 @@ interface Goldens {
   cases: { logits: string; options: SamplingOptions; tokens: number[]; probabilities: number[]; count?: number }[];
 }
 
-// Made by fixtures/make_sampling.py with transformers.
-const goldens = JSON.parse(readFileSync(new URL('fixtures/sampling.json', import.meta.url), 'utf8')) as Goldens;
+// Made by ../fixtures/generation/make_sampling.py with transformers.
+const goldens = JSON.parse(
+  readFileSync(new URL('../fixtures/generation/sampling.json', import.meta.url), 'utf8'),
+) as Goldens;
 
 function logitsOf(name: string): Float32Array {
   return Float32Array.from(goldens.logits[name]!, (value) => value ?? -Infinity);
@@ -36,7 +44,10 @@ describe('candidates', () => {
           const actual = probabilityOf.get(token) ?? 0;
           const expected = probabilities[i]!;
           // The logits of the golden were penalised in float64, ours in float32.
-          assert.ok(Math.abs(actual - expected) <= 2e-6 * expected + 1e-12, `${label}: token ${token}: ${actual}, not ${expected}`);
+          assert.ok(
+            Math.abs(actual - expected) <= 2e-6 * expected + 1e-12,
+            `${label}: token ${token}: ${actual}, not ${expected}`,
+          );
         }
         const sum = found.probabilities.reduce((a, b) => a + b, 0);
         assert.ok(Math.abs(sum - 1) < 1e-12, `${label}: the probabilities sum to ${sum}`);
@@ -78,7 +89,12 @@ describe('Sampler', () => {
   });
 
   it('refuses logits that are not numbers, in every mode', () => {
-    for (const options of [{ ...OPTIONS, temperature: 0 }, { ...OPTIONS, topK: 2 }, { ...OPTIONS, topP: 0.5 }, OPTIONS]) {
+    for (const options of [
+      { ...OPTIONS, temperature: 0 },
+      { ...OPTIONS, topK: 2 },
+      { ...OPTIONS, topP: 0.5 },
+      OPTIONS,
+    ]) {
       for (const bad of [[1, NaN, 2], [1, Infinity], [-Infinity, -Infinity], [NaN]]) {
         const sampler = new Sampler(options, createRandom(0));
         assert.throws(() => sampler.sample(Float32Array.from(bad)), { code: 'internal' }, `${bad.join()}`);
@@ -110,7 +126,7 @@ describe('partial selection', () => {
       const mass = random.next() * weights.reduce((a, b) => a + b, 0);
       const order = [...weights.keys()].sort((a, b) => weights[b]! - weights[a]!);
       const expected: number[] = [];
-      for (let sum = 0; expected.length < length && sum < mass; ) {
+      for (let sum = 0; expected.length < length && sum < mass;) {
         expected.push(order[expected.length]!);
         sum += weights[expected.at(-1)!]!;
       }
@@ -124,7 +140,10 @@ describe('random numbers', () => {
   it('are those of the reference implementation of xoshiro128**', () => {
     // Verification data of github.com/edorfaus/xoshiro-6502, made with the C reference.
     const { nextWord } = xoshiro128(Uint32Array.of(0x964d4a0c, 0xd40ab895, 0xad7fdecb, 0x3006f0f0));
-    assert.deepEqual([nextWord(), nextWord(), nextWord(), nextWord()], [0xf1391922, 0x6fe53806, 0xa5be2840, 0xf510ee70]);
+    assert.deepEqual(
+      [nextWord(), nextWord(), nextWord(), nextWord()],
+      [0xf1391922, 0x6fe53806, 0xa5be2840, 0xf510ee70],
+    );
   });
 
   it('are seeded by splitmix64', () => {

@@ -22,8 +22,10 @@ interface Goldens {
   }[];
 }
 
-// Made by fixtures/make_chat_templates.py with transformers.
-const goldens = JSON.parse(readFileSync(new URL('fixtures/chat-templates.json', import.meta.url), 'utf8')) as Goldens;
+// Made by ../fixtures/processing/make_chat_templates.py with transformers.
+const goldens = JSON.parse(
+  readFileSync(new URL('../fixtures/processing/chat-templates.json', import.meta.url), 'utf8'),
+) as Goldens;
 
 function templateOf(source: unknown, special: Record<string, unknown> = goldens.special): ChatTemplate {
   const template = createChatTemplate({ tokenizerConfig: { ...special, chat_template: source } });
@@ -54,7 +56,8 @@ describe('chat templates', () => {
         } else {
           assert.throws(
             () => template.render(messages, options),
-            (error) => error instanceof WpError && error.code === 'invalid-argument' && error.details.refusal === golden.refusal,
+            (error) =>
+              error instanceof WpError && error.code === 'invalid-argument' && error.details.refusal === golden.refusal,
             label,
           );
         }
@@ -90,7 +93,15 @@ describe('chat templates', () => {
     assert.equal(render({ tokenizerConfig: { chat_template: named } }), 'default:x');
     assert.equal(createChatTemplate({ tokenizerConfig: { chat_template: null } }), undefined);
     assert.equal(createChatTemplate({}), undefined);
-    for (const bad of [5, [], [{ name: 'default' }], [{ name: 'a', template: '' }, { name: 'b', template: '' }]]) {
+    for (const bad of [
+      5,
+      [],
+      [{ name: 'default' }],
+      [
+        { name: 'a', template: '' },
+        { name: 'b', template: '' },
+      ],
+    ]) {
       assert.throws(() => createChatTemplate({ tokenizerConfig: { chat_template: bad } }), { code: 'corrupt-file' });
     }
   });
@@ -115,11 +126,16 @@ describe('chat templates', () => {
 
   it('has the names of Python and transformers', () => {
     const date = new Date(2024, 6, 5, 15, 4, 9);
-    assert.equal(formatDate(date, '%d %b %Y, %-d %B %y %H:%M:%S %I%p %A %a %% %q'), '05 Jul 2024, 5 July 24 15:04:09 03PM Friday Fri % %q');
+    assert.equal(
+      formatDate(date, '%d %b %Y, %-d %B %y %H:%M:%S %I%p %A %a %% %q'),
+      '05 Jul 2024, 5 July 24 15:04:09 03PM Friday Fri % %q',
+    );
     assert.deepEqual(range(3), [0, 1, 2]);
     assert.deepEqual(range(5, 0, -2), [5, 3, 1]);
     assert.deepEqual(range(2, 2), []);
-    const year = templateOf('{{ strftime_now("%Y") }}{{ messages[0].content }}').render([{ role: 'user', content: '' }]);
+    const year = templateOf('{{ strftime_now("%Y") }}{{ messages[0].content }}').render([
+      { role: 'user', content: '' },
+    ]);
     assert.match(year, /^\d{4}$/);
   });
 });
@@ -138,7 +154,9 @@ describe('validateMessages', () => {
       [{ role: 'user', content: 'x' }, { content: 'y' }],
     ];
     for (const messages of bad) assert.throws(() => validateMessages(messages), { code: 'invalid-argument' });
-    assert.throws(() => validateMessages([{ role: 'robot', content: 'x' }]), { message: 'Message 0 has the role "robot".' });
+    assert.throws(() => validateMessages([{ role: 'robot', content: 'x' }]), {
+      message: 'Message 0 has the role "robot".',
+    });
   });
 
   it('replaces lone surrogates and keeps pairs', () => {

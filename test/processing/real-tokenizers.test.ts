@@ -48,7 +48,18 @@ function loadGpt2(): TextTokenizer {
 
 /** The goldens were decoded with this clean-up, which transformers dropped with version 5, and so do we: it corrupts text. */
 function cleanUp(text: string): string {
-  const pairs = [[' .', '.'], [' ?', '?'], [' !', '!'], [' ,', ','], [" ' ", "'"], [" n't", "n't"], [" 'm", "'m"], [" 's", "'s"], [" 've", "'ve"], [" 're", "'re"]] as const;
+  const pairs = [
+    [' .', '.'],
+    [' ?', '?'],
+    [' !', '!'],
+    [' ,', ','],
+    [" ' ", "'"],
+    [" n't", "n't"],
+    [" 'm", "'m"],
+    [" 's", "'s"],
+    [" 've", "'ve"],
+    [" 're", "'re"],
+  ] as const;
   return pairs.reduce((result, [from, to]) => result.replaceAll(from, to), text);
 }
 
@@ -69,7 +80,11 @@ describe('hub tokenizers', () => {
         const ids = test.encoded.input_ids;
         const label = JSON.stringify(test.input);
         assert.deepEqual(tokenizer.encode(test.input), ids, label);
-        assert.equal(cleanUp(tokenizer.decode(ids, { skipSpecialTokens: false })), cleanUp(test.decoded_with_special), label);
+        assert.equal(
+          cleanUp(tokenizer.decode(ids, { skipSpecialTokens: false })),
+          cleanUp(test.decoded_with_special),
+          label,
+        );
         assert.equal(cleanUp(tokenizer.decode(ids)), cleanUp(test.decoded_without_special), label);
         checkStream(tokenizer, ids, label);
       }
@@ -98,14 +113,19 @@ describe('llama.cpp vocabularies', () => {
     ['gpt-2', 'tokenizers/gpt2', loadGpt2],
   ] as const;
   for (const [name, folder, create] of cases) {
-    const [inputs, outputs] = ['inp', 'out'].map((end) => `ggml-vocab/ggml-vocab-${name}.gguf.${end}`) as [string, string];
+    const [inputs, outputs] = ['inp', 'out'].map((end) => `ggml-vocab/ggml-vocab-${name}.gguf.${end}`) as [
+      string,
+      string,
+    ];
     it(name, { skip: sharedSkip(folder, inputs, outputs) }, () => {
       const tokenizer = create();
       const texts = sharedText(inputs).split('\n__ggml_vocab_test__\n');
       const lines = sharedText(outputs).split('\n');
       assert.ok(texts.length > 40);
       for (const [i, text] of texts.entries()) {
-        const expected = lines[i]!.split(' ').filter((word) => word !== '').map(Number);
+        const expected = lines[i]!.split(' ')
+          .filter((word) => word !== '')
+          .map(Number);
         assert.deepEqual(tokenizer.encode(text, { addSpecialTokens: false }), expected, JSON.stringify(text));
         checkStream(tokenizer, expected, JSON.stringify(text));
       }
@@ -114,8 +134,8 @@ describe('llama.cpp vocabularies', () => {
 });
 
 describe('the Python package on real vocabularies', () => {
-  // Made by fixtures/make_real_goldens.py.
-  const url = new URL('fixtures/real-goldens.json', import.meta.url);
+  // Made by ../fixtures/processing/make_real_goldens.py.
+  const url = new URL('../fixtures/processing/real-goldens.json', import.meta.url);
   const goldens = JSON.parse(readFileSync(url, 'utf8')) as Record<string, TokenizerGolden[]>;
   for (const [folder, cases] of Object.entries(goldens)) {
     it(folder, { skip: sharedSkip(`tokenizers/${folder}/tokenizer.json`) }, () => {

@@ -11,14 +11,16 @@ export interface TokenizerGolden {
   decodedWithSpecial: string;
 }
 
-/** Made by fixtures/make_tokenizers.py with the Python package `tokenizers`. */
-export const SMALL = JSON.parse(readFileSync(new URL('fixtures/tokenizers.json', import.meta.url), 'utf8')) as Record<
+/** Made by ../fixtures/processing/make_tokenizers.py with the Python package `tokenizers`. */
+export const SMALL = JSON.parse(
+  readFileSync(new URL('../fixtures/processing/tokenizers.json', import.meta.url), 'utf8'),
+) as Record<
   'byteLevel' | 'byteFallback' | 'unigram' | 'wordPiece',
   { tokenizer: Record<string, unknown>; goldens: TokenizerGolden[] }
 >;
 
-export function smallTokenizer(kind: keyof typeof SMALL): TextTokenizer {
-  return createTokenizer(structuredClone(SMALL[kind].tokenizer));
+export function smallTokenizer(kind: keyof typeof SMALL, config?: Record<string, unknown>): TextTokenizer {
+  return createTokenizer(structuredClone(SMALL[kind].tokenizer), config);
 }
 
 const SHARED = new URL('../../../shared/models/', import.meta.url);

@@ -9,7 +9,26 @@ import { SMALL, smallTokenizer } from './support.ts';
 const random = createRandom(11);
 const below = (n: number): number => Math.floor(random.next() * n);
 
-const SCRAPS = ['a', ' ', 'the boat', 'ß', 'й', '女', '。', '🦙', '👩‍👩‍👧‍👦', '🇩🇪', 'e\u0301', '\n', '\u{10ffff}', '\u07ff', '\uffff', '\ufeff', '\u2581', '\u0000'];
+const SCRAPS = [
+  'a',
+  ' ',
+  'the boat',
+  'ß',
+  'й',
+  '女',
+  '。',
+  '🦙',
+  '👩‍👩‍👧‍👦',
+  '🇩🇪',
+  'e\u0301',
+  '\n',
+  '\u{10ffff}',
+  '\u07ff',
+  '\uffff',
+  '\ufeff',
+  '\u2581',
+  '\u0000',
+];
 
 function randomText(): string {
   return Array.from({ length: 1 + below(12) }, () => SCRAPS[below(SCRAPS.length)]!).join('');
@@ -38,13 +57,20 @@ function byteLevelToken(byte: number): string {
 
 const fallbackToken = (byte: number): string => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
 
-function stream(tokenizer: TextTokenizer, ids: readonly number[], options?: TextStreamOptions): { pieces: string[]; rest: string } {
+function stream(
+  tokenizer: TextTokenizer,
+  ids: readonly number[],
+  options?: TextStreamOptions,
+): { pieces: string[]; rest: string } {
   const each = createTextStream(tokenizer, options);
   return { pieces: ids.map((id) => each.push(id)), rest: each.end() };
 }
 
 describe('text stream', () => {
-  for (const [kind, byteToken] of [['byteLevel', byteLevelToken], ['byteFallback', fallbackToken]] as const) {
+  for (const [kind, byteToken] of [
+    ['byteLevel', byteLevelToken],
+    ['byteFallback', fallbackToken],
+  ] as const) {
     it(`shows whole characters only, each as soon as it is complete: ${kind}`, () => {
       const tokenizer = smallTokenizer(kind);
       for (let round = 0; round < 400; round++) {
@@ -74,7 +100,11 @@ describe('text stream', () => {
       pieces: ['', '', '\ufffda', '\ufffd', 'b'],
       rest: '',
     });
-    assert.equal(stream(tokenizer, [0x61, 0xf0, 0x9f].map(id)).rest, '\ufffd', 'a finished text that ends amid a character');
+    assert.equal(
+      stream(tokenizer, [0x61, 0xf0, 0x9f].map(id)).rest,
+      '\ufffd',
+      'a finished text that ends amid a character',
+    );
     const cut = createTextStream(tokenizer);
     for (const byte of [0x61, 0xf0, 0x9f]) cut.push(id(byte));
     assert.equal(cut.end({ cutOff: true }), '', 'a text that was cut off amid a character');
@@ -91,7 +121,10 @@ describe('text stream', () => {
     const tokenizer = smallTokenizer('byteLevel');
     const ids = tokenizer.encode('<|im_start|>a<think>b<|im_end|>');
     assert.equal(stream(tokenizer, ids).pieces.join(''), 'a<think>b');
-    assert.equal(stream(tokenizer, ids, { skipSpecialTokens: false }).pieces.join(''), '<|im_start|>a<think>b<|im_end|>');
+    assert.equal(
+      stream(tokenizer, ids, { skipSpecialTokens: false }).pieces.join(''),
+      '<|im_start|>a<think>b<|im_end|>',
+    );
   });
 
   it('streams a vocabulary whose tokens depend on their neighbours', () => {
@@ -151,7 +184,7 @@ describe('stop strings', () => {
       const stops = Array.from({ length: 1 + below(3) }, () => letters(1 + below(4)));
       const matcher = new StopStrings(stops);
       let shown = '';
-      for (let at = 0; at < text.length; ) {
+      for (let at = 0; at < text.length;) {
         const length = 1 + below(4);
         shown += matcher.push(text.slice(at, at + length));
         at += length;

@@ -30,7 +30,10 @@ describe('createTokenizer', () => {
       pad_token: null,
       unk_token: 'not in the vocabulary',
     });
-    assert.deepEqual([tokenizer.bosId, tokenizer.eosId, tokenizer.padId, tokenizer.unknownId], [0, 2, undefined, undefined]);
+    assert.deepEqual(
+      [tokenizer.bosId, tokenizer.eosId, tokenizer.padId, tokenizer.unknownId],
+      [0, 2, undefined, undefined],
+    );
     assert.equal(tokenizer.vocabularySize, 422);
     assert.equal(tokenizer.isSpecial(2), true);
     assert.equal(tokenizer.isSpecial(tokenizer.tokenToId('<think>')!), false);
@@ -84,7 +87,11 @@ describe('createTokenizer', () => {
 
   it('names an algorithm that it does not know', () => {
     const model = { type: 'BPE', vocab: { a: 0 }, merges: [] };
-    for (const json of [{ model, decoder: { type: 'New' } }, { model, pre_tokenizer: { type: 'New' } }, { model: { ...model, type: 'New' } }]) {
+    for (const json of [
+      { model, decoder: { type: 'New' } },
+      { model, pre_tokenizer: { type: 'New' } },
+      { model: { ...model, type: 'New' } },
+    ]) {
       assert.throws(() => createTokenizer(json), { code: 'unsupported-config', message: /New/ });
     }
   });
