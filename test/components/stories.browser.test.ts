@@ -32,7 +32,6 @@ describe('stories', () => {
             await rendered();
             const element = canvasElement.querySelector(meta.component);
             expect(element?.shadowRoot?.childElementCount).to.be.greaterThan(0);
-            await settleAnimations(canvasElement);
             await expectAccessible(canvasElement);
           } finally {
             render(null, canvasElement);
@@ -43,13 +42,3 @@ describe('stories', () => {
     }
   }
 });
-
-/** Half-faded text has no contrast: what fades in is brought to its end, what repeats is left alone. */
-async function settleAnimations(box: HTMLElement): Promise<void> {
-  for (const element of box.querySelectorAll('*')) {
-    for (const animation of element.shadowRoot?.getAnimations() ?? []) {
-      if (animation.effect?.getComputedTiming().endTime !== Infinity) animation.finish();
-    }
-  }
-  await rendered();
-}

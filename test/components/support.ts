@@ -80,6 +80,7 @@ export function gate(): { promise: Promise<void>; open: () => void } {
 
 /** Fails with what axe found, in words. Rules about whole pages do not apply to a piece of one. */
 export async function expectAccessible(element: Element): Promise<void> {
+  await settleAnimations(element);
   const { violations } = await window.axe.run(element, {
     rules: { region: { enabled: false }, 'page-has-heading-one': { enabled: false } },
   });
@@ -88,4 +89,14 @@ export async function expectAccessible(element: Element): Promise<void> {
       `${id}: ${help}\n${nodes.map((node) => `  ${node.target.join(' ')} ${node.failureSummary}`).join('\n')}`,
   );
   expect(report.join('\n')).to.equal('');
+}
+
+/** Half-faded text has no contrast: what fades in is brought to its end, what repeats is left alone. */
+async function settleAnimations(box: Element): Promise<void> {
+  for (const element of [box, ...box.querySelectorAll('*')]) {
+    for (const animation of element.shadowRoot?.getAnimations() ?? []) {
+      if (animation.effect?.getComputedTiming().endTime !== Infinity) animation.finish();
+    }
+  }
+  await rendered();
 }
