@@ -8,6 +8,7 @@ import commonjs from '@rollup/plugin-commonjs';
 import nodeResolve from '@rollup/plugin-node-resolve';
 import terser from '@rollup/plugin-terser';
 import esbuild from 'rollup-plugin-esbuild';
+import { compactTemplates, withoutReferences } from './scripts/bundle-transforms.mjs';
 
 /** Never in a bundle: what Node brings, and the ONNX runtime, which a page fetches only when it opens an .onnx file. */
 const lazyPackages = /^onnxruntime-web(\/|$)/;
@@ -34,6 +35,8 @@ function nodeOnlyDynamically(allowedEntry) {
 }
 
 const plugins = (allowedEntry) => [
+  withoutReferences(),
+  compactTemplates(),
   nodeResolve({
     browser: true,
     exportConditions: ['production'],
@@ -81,7 +84,12 @@ const page = {
 
 const worker = {
   input: { 'model.worker': 'workers/model.worker.ts' },
-  output: { ...output, chunkFileNames: 'worker-[name]-[hash].js' },
+  output: {
+    ...output,
+    // A backend that is imported dynamically is named after its folder, not `index`.
+    chunkFileNames: ({ facadeModuleId }) =>
+      `worker-${/backends\/(\w+)\/index/.exec(facadeModuleId ?? '')?.[1] ?? '[name]'}-[hash].js`,
+  },
   external: isExternal,
   plugins: plugins(undefined),
   onwarn,
