@@ -146,8 +146,10 @@ export class CachedProgram {
     this.#cached = [];
     const recovering = recover();
     this.#running = recovering;
+    const lost = this.#program;
     this.#program = await recovering;
     this.#lost = false;
+    lost.dispose();
     for (let start = 0; start < tokens.length; start += maxTokens) {
       this.#check(signal);
       const chunk = tokens.slice(start, start + maxTokens);

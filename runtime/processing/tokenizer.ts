@@ -54,6 +54,8 @@ export function createTokenizer(tokenizerJson: unknown, tokenizerConfigJson?: un
   let tokenizer: Tokenizer;
   try {
     tokenizer = new Tokenizer(tokenizerJson, config);
+    // Some parts are read only when they are used: use them now, so that a damaged file fails where it is loaded.
+    tokenizer.encode('a b', { add_special_tokens: true });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     if (/^Unknown|[Uu]nsupported/.test(reason)) {
@@ -112,7 +114,8 @@ class LibraryTokenizer implements TextTokenizer {
   }
 
   encode(text: string, { addSpecialTokens = true }: { addSpecialTokens?: boolean } = {}): number[] {
-    const ids = this.#tokenizer.encode(replaceLoneSurrogates(text), { add_special_tokens: addSpecialTokens }).ids;
+    const wellFormed = replaceLoneSurrogates(text);
+    const { ids } = attempt(() => this.#tokenizer.encode(wellFormed, { add_special_tokens: addSpecialTokens }));
     const missing = ids.findIndex((id) => !Number.isInteger(id));
     if (missing >= 0) {
       throw new WpError(
@@ -132,10 +135,10 @@ class LibraryTokenizer implements TextTokenizer {
     });
     if (kept.length === 0) return '';
     if (!this.#pieces) {
-      const text = this.#tokenizer.decode(kept, {
-        skip_special_tokens: false,
-        clean_up_tokenization_spaces: this.#cleanUp,
-      });
+      const cleanUp = this.#cleanUp;
+      const text = attempt(() =>
+        this.#tokenizer.decode(kept, { skip_special_tokens: false, clean_up_tokenization_spaces: cleanUp }),
+      );
       // The suffix of the last word has become a space.
       return this.#hasWordSuffix ? text.trim() : text;
     }
@@ -241,6 +244,15 @@ function checkVocabulary(model: Record<string, unknown>): void {
 
 function isTokenId(id: unknown): id is number {
   return typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < MAX_TOKEN_ID;
+}
+
+/** The library's own errors here come from files that it trusted. */
+function attempt<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw corrupt('tokenizer.json', error instanceof Error ? error.message : String(error), error);
+  }
 }
 
 function corrupt(file: string, reason: string, cause?: unknown): WpError {

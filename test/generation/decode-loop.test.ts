@@ -220,6 +220,7 @@ describe('DecoderSession recovery', () => {
       assert.deepEqual(tokens, undisturbed.tokens, `lost at step ${lostAt}`);
       assert.equal(recoveries, 1);
       assert.equal(session.program, second);
+      assert.ok(first.disposed && !second.disposed);
     }
   });
 

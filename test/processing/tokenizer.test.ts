@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { WpError } from '../../runtime/errors.ts';
 import { createTokenizer } from '../../runtime/processing/tokenizer.ts';
 import { createTextStream } from '../../runtime/processing/text-stream.ts';
+import { Random } from '../support/random.ts';
 import { SMALL, smallTokenizer } from './support.ts';
 
 describe('tokenizers, against the Python package', () => {
@@ -95,4 +97,63 @@ describe('createTokenizer', () => {
       assert.throws(() => createTokenizer(json), { code: 'unsupported-config', message: /New/ });
     }
   });
+
+  it('gives a WpError, or a tokenizer that works, for damaged files', (context) => {
+    context.mock.method(console, 'warn', () => undefined);
+    const random = new Random(1);
+    const pick = <T>(list: readonly T[]): T => list[random.integer(0, list.length - 1)]!;
+    const kinds = Object.keys(SMALL) as (keyof typeof SMALL)[];
+    const outcomes = { works: 0, refused: 0 };
+    for (let round = 0; round < 2000; round++) {
+      const json = structuredClone(SMALL[pick(kinds)].tokenizer);
+      damage(json, random);
+      if (random.boolean()) damage(json, random);
+      try {
+        const tokenizer = createTokenizer(json);
+        tokenizer.decode(tokenizer.encode("Hello wörld 🦙 <|im_start|> it's 12"));
+        outcomes.works++;
+      } catch (error) {
+        assert.ok(error instanceof WpError, `round ${round}: ${String(error)}`);
+        assert.notEqual(error.code, 'internal');
+        outcomes.refused++;
+      }
+    }
+    assert.ok(outcomes.works > 100 && outcomes.refused > 100, JSON.stringify(outcomes));
+  });
 });
+
+const JUNK: readonly unknown[] = [
+  null,
+  undefined,
+  0,
+  -1,
+  1e9,
+  '',
+  'x',
+  [],
+  {},
+  true,
+  ['a'],
+  [['a', 'b']],
+  { type: 'ByteLevel' },
+  { Regex: '(' },
+  '\ud800',
+];
+
+/** Removes or replaces one value, anywhere in the file. */
+function damage(root: Record<string, unknown>, random: Random): void {
+  let node = root;
+  for (let depth = 0; depth < 8; depth++) {
+    const keys = Object.keys(node);
+    if (keys.length === 0) return;
+    const key = keys[random.integer(0, keys.length - 1)]!;
+    const value = node[key];
+    if (typeof value === 'object' && value !== null && random.next() > 0.3) {
+      node = value as Record<string, unknown>;
+      continue;
+    }
+    if (random.next() < 0.3) delete node[key];
+    else node[key] = JUNK[random.integer(0, JUNK.length - 1)];
+    return;
+  }
+}
