@@ -26,9 +26,14 @@ export interface FormatChoice {
   reasons: Reason[];
 }
 
-/** `auto` takes 8 bits as long as all matrices take no more than this: small models lose most by 4 bits. */
+/**
+ * `auto` takes 8 bits as long as all matrices take no more than this: small models lose most by 4 bits. Measured on
+ * fable-25m (20.7 million parameters), loss on 4,096 tokens of WikiText-2 above that of the unquantised weights:
+ * 0.0004 nats at 8 bits, 0.064 at 4; with 8 bits for the queries, keys and values only, 0.045 for 13 % more bytes than at 4.
+ */
 export const AUTO_8BIT_LIMIT_BYTES = 256e6;
 
+/** One format for all roles, so that a precision means what it says; mixed precision is a policy of its own. */
 const FORMAT_OF: Record<ChosenPrecision, FormatName> = { '4bit': 'q4g32', '8bit': 'q8g32', f16: 'f16' };
 
 /**
