@@ -76,12 +76,14 @@ export function isWebPage(name: string, contentType: string | null, first: Uint8
   return /\.(json|safetensors)$/.test(name) && /^\uFEFF?\s*</.test(asText(first));
 }
 
+const byteOrderMark: readonly number[] = [0xef, 0xbb, 0xbf];
+
 /** The bytes as text when the first 8 or more are printable ASCII, else ''. A safetensors file begins with a length whose bytes are not. */
 function asText(bytes: Uint8Array): string {
   const head = bytes.subarray(0, 64);
   if (head.length < 2) return '';
   for (const byte of head.subarray(0, 8)) {
-    const isText = (byte >= 0x20 && byte < 0x7f) || (byte >= 9 && byte <= 13) || byte >= 0xbb;
+    const isText = (byte >= 0x20 && byte < 0x7f) || (byte >= 9 && byte <= 13) || byteOrderMark.includes(byte);
     if (!isText) return '';
   }
   return new TextDecoder().decode(head);

@@ -3,7 +3,7 @@
 import { blobFiles } from './blob-files.ts';
 import type { HttpOptions } from './http-connection.ts';
 import { httpFiles } from './http-files.ts';
-import type { ModelFiles } from './model-files.ts';
+import { RangeFile, type ModelFile, type ModelFiles } from './model-files.ts';
 import { nodeFiles } from './node-files.ts';
 import type { LoadProgressTracker } from './progress.ts';
 import type { ParsedSource } from './source.ts';
@@ -20,9 +20,9 @@ export interface OpenFilesOptions {
 export function openModelFiles(source: ParsedSource, options: OpenFilesOptions = {}): ModelFiles {
   switch (source.kind) {
     case 'files':
-      return blobFiles(source.files, source.description);
+      return withProgress(blobFiles(source.files, source.description), options.progress);
     case 'path':
-      return nodeFiles(source.folder, source);
+      return withProgress(nodeFiles(source.folder, source), options.progress);
     case 'http':
       return httpFiles({
         ...source,
@@ -30,5 +30,44 @@ export function openModelFiles(source: ParsedSource, options: OpenFilesOptions =
         http: options.http,
         progress: options.progress,
       });
+  }
+}
+
+/** Files of this machine count as they are read; downloads count for themselves, by the byte. */
+function withProgress(files: ModelFiles, progress: LoadProgressTracker | undefined): ModelFiles {
+  if (!progress) return files;
+  return {
+    description: files.description,
+    weightsName: files.weightsName,
+    notes: () => files.notes(),
+    close: () => files.close(),
+    async open(name, signal) {
+      const file = await files.open(name, signal);
+      if (!file) return undefined;
+      progress.expect(name, file.size);
+      return new CountedFile(file, progress);
+    },
+  };
+}
+
+class CountedFile extends RangeFile {
+  override readonly url: string | undefined;
+
+  constructor(
+    private readonly file: ModelFile,
+    private readonly progress: LoadProgressTracker,
+  ) {
+    super(file.name, file.size);
+    this.url = file.url;
+  }
+
+  protected override async fetchRange(
+    start: number,
+    end: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
+    const bytes = await this.file.readRange(start, end, signal);
+    this.progress.downloaded(this.name, bytes.length);
+    return bytes;
   }
 }
