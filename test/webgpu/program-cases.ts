@@ -53,7 +53,12 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
     contextLength: 24,
     steps: [4, 1, 1],
   },
-  { name: 'without subgroups', decoder: { hasQueryKeyNorm: true }, format: 'q4g32', backend: { withoutFeatures: ['subgroups'] } },
+  {
+    name: 'without subgroups',
+    decoder: { hasQueryKeyNorm: true },
+    format: 'q4g32',
+    backend: { withoutFeatures: ['subgroups'] },
+  },
   { name: 'without f16', decoder: {}, format: 'q4g32', backend: { withoutFeatures: ['shader-f16'] } },
   { name: 'tiles of Safari', decoder: {}, format: 'q4g32', backend: { browser: 'safari' } },
   { name: 'tiles of Chrome', decoder: {}, format: 'q8g32', backend: { browser: 'chromium' } },
@@ -113,7 +118,8 @@ export function randomWeights(graph: Graph, format: FormatName, random: Random):
     const [rows, columns] = shape.length === 1 ? [1, shape[0]!] : (shape as [number, number]);
     const numbers = random.floats(rows * columns, role === 'norm' ? 1 : 1.7 / Math.sqrt(columns));
     // Norms stand around 1, embeddings around the size that a layer adds.
-    const scaled = role === 'norm' ? numbers.map((x) => 1 + x / 2) : role === 'embedding' ? numbers.map((x) => 4 * x) : numbers;
+    const scaled =
+      role === 'norm' ? numbers.map((x) => 1 + x / 2) : role === 'embedding' ? numbers.map((x) => 4 * x) : numbers;
     return packMatrix(scaled, rows, columns, shape.length === 1 ? FORMATS.f32 : FORMATS[format]);
   };
   return new Map(graph.weights.map((weight) => [weight.name, pack(weight)]));

@@ -17,6 +17,8 @@ export interface DeviceProfile {
   /** Experimental subgroup matrices are there; no kernel uses them yet. */
   subgroupMatrix: boolean;
   timestamps: boolean;
+  /** The adapter is a program on the processor: SwiftShader, lavapipe, WARP. */
+  isSoftware: boolean;
   /** The most bytes that one storage binding can show to a kernel. */
   maxStorageBindingBytes: number;
   maxBufferBytes: number;
@@ -35,6 +37,7 @@ export function deviceProfile(device: GPUDevice, info: GPUAdapterInfo, browser: 
     shaderF16: features.has('shader-f16'),
     subgroupMatrix: features.has('chromium-experimental-subgroup-matrix'),
     timestamps: features.has('timestamp-query'),
+    isSoftware: isSoftwareAdapter(info),
     maxStorageBindingBytes: limits.maxStorageBufferBindingSize,
     maxBufferBytes: limits.maxBufferSize,
     maxWorkgroupStorageBytes: limits.maxComputeWorkgroupStorageSize,
@@ -50,4 +53,11 @@ const SPECIFIED_SUBGROUP_SIZES: SubgroupSizes = { min: 4, max: 128 };
 function subgroupSizes(info: GPUAdapterInfo): SubgroupSizes {
   if (!info.subgroupMinSize || !info.subgroupMaxSize) return SPECIFIED_SUBGROUP_SIZES;
   return { min: info.subgroupMinSize, max: info.subgroupMaxSize };
+}
+
+const SOFTWARE_NAMES = /swiftshader|llvmpipe|lavapipe|basic render|warp/i;
+
+// isFallbackAdapter is what the specification has for it; Chromium leaves it false for a SwiftShader that was asked for.
+function isSoftwareAdapter({ isFallbackAdapter, architecture, description, device }: GPUAdapterInfo): boolean {
+  return isFallbackAdapter || [architecture, description, device].some((name) => SOFTWARE_NAMES.test(name));
 }

@@ -10,6 +10,8 @@ export type BufferReference =
   | { kind: 'plane' | 'scales'; weight: string; piece: number }
   | { kind: 'vector'; weight: string }
   | { kind: 'state'; name: string }
+  /** A uniform that never changes. */
+  | { kind: 'constants'; words: readonly number[] }
   /** Parts of a split attention, shared by all layers. */
   | { kind: 'partials' };
 

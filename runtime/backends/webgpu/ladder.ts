@@ -15,6 +15,7 @@ import { chunkFormat } from './kernels/weight-format.wgsl.ts';
 export interface Requirements {
   subgroups?: boolean;
   shaderF16?: boolean;
+  isSoftware?: boolean;
 }
 
 export interface Rung<Configuration> {
@@ -23,8 +24,12 @@ export interface Rung<Configuration> {
   configuration: Configuration;
 }
 
-export function meets(profile: DeviceProfile, { subgroups, shaderF16 }: Requirements): boolean {
-  return (!subgroups || profile.subgroups !== undefined) && (!shaderF16 || profile.shaderF16);
+export function meets(profile: DeviceProfile, { subgroups, shaderF16, isSoftware }: Requirements): boolean {
+  return (
+    (!subgroups || profile.subgroups !== undefined) &&
+    (!shaderF16 || profile.shaderF16) &&
+    (!isSoftware || profile.isSoftware)
+  );
 }
 
 // ---- matrix × vector ------------------------------------------------------------------------------------------------
@@ -61,33 +66,23 @@ export type MatmulConfiguration = Pick<
 /** Subgroup matrices and 8-bit dot products will stand above these. */
 export function matmulLadder({ browser }: DeviceProfile): readonly Rung<MatmulConfiguration>[] {
   const [threadsTokens, threadsRows] = browser.tileThreads;
-  const tile = {
-    threadsTokens,
-    threadsRows,
-    tokensPerThread: 4,
-    rowsPerThread: 4,
-    tileColumns: 32,
-    unroll: browser.unroll,
-  };
+  const unroll = browser.unroll;
+  const tile = { threadsTokens, threadsRows, tokensPerThread: 4, rowsPerThread: 4, tileColumns: 32, unroll };
+  const small = { threadsTokens: 8, threadsRows: 8, tokensPerThread: 2, rowsPerThread: 2, tileColumns: 32, unroll: 1 };
   return [
+    // A processor that plays GPU gains nothing from registers, and takes seconds to compile large bodies.
+    { name: 'software', requires: { isSoftware: true }, configuration: { ...small, tileType: 'f32' } },
     { name: 'f16-tiles', requires: { shaderF16: true }, configuration: { ...tile, tileType: 'f16' } },
     { name: 'f32-tiles', requires: {}, configuration: { ...tile, tileType: 'f32' } },
-    {
-      name: 'f32-small-tiles',
-      requires: {},
-      configuration: { ...tile, threadsTokens: 4, threadsRows: 8, tileType: 'f32' },
-    },
+    { name: 'f32-small-tiles', requires: {}, configuration: { ...small, tileType: 'f32' } },
   ];
 }
 
-export function matmulConfiguration(
-  profile: DeviceProfile,
-  fields: Omit<MatmulVariant, 'kernel' | keyof MatmulConfiguration>,
-): MatmulConfiguration {
+export function matmulConfiguration(profile: DeviceProfile): MatmulConfiguration {
   const rung = matmulLadder(profile).find(
     ({ requires, configuration }) =>
       meets(profile, requires) &&
-      matmulWorkgroupBytes({ ...fields, ...configuration }) <= profile.maxWorkgroupStorageBytes &&
+      matmulWorkgroupBytes(configuration) <= profile.maxWorkgroupStorageBytes &&
       configuration.threadsTokens * configuration.threadsRows <= profile.maxInvocationsPerWorkgroup,
   );
   if (!rung) throw tooSmall('a matrix product', profile);

@@ -37,16 +37,16 @@ export function lowerAttention(operation: Attention, { profile, contextLength }:
     alternatives: [
       {
         serves: (sizes) => sizes.tokens === 1 && attentionSplits(decode, sizes) === 1,
-        calls: [call(attentionDecodeKernel, { ...decode, output: 'result' }, [...inputs, result])],
+        calls: [call(attentionDecodeKernel, { ...decode, output: 'result' }, undefined, [...inputs, result])],
       },
       {
         serves: ({ tokens }) => tokens === 1,
         calls: [
-          call(attentionDecodeKernel, { ...decode, output: 'partials' }, [...inputs, partials]),
-          call(attentionMergeKernel, merge, [STEP_BUFFER, partials, result]),
+          call(attentionDecodeKernel, { ...decode, output: 'partials' }, undefined, [...inputs, partials]),
+          call(attentionMergeKernel, merge, undefined, [STEP_BUFFER, partials, result]),
         ],
       },
-      { serves: always, calls: [call(attentionPrefillKernel, prefill, [...inputs, result])] },
+      { serves: always, calls: [call(attentionPrefillKernel, prefill, undefined, [...inputs, result])] },
     ],
   };
 }

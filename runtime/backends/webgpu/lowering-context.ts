@@ -21,12 +21,13 @@ export const vectorBuffer = (weight: string): BufferReference => ({ kind: 'vecto
 export const stateBuffer = (name: string): BufferReference => ({ kind: 'state', name });
 
 /** A call, checked: as many buffers as the kernel has bindings. */
-export function call<V extends Variant>(
-  kernel: Kernel<V>,
+export function call<V extends Variant, Shape>(
+  kernel: Kernel<V, Shape>,
   variant: V,
+  shape: Shape,
   buffers: readonly BufferReference[],
 ): KernelCall {
-  const instance = instantiate(kernel, variant);
+  const instance = instantiate(kernel, variant, shape);
   if (instance.bindings.length !== buffers.length) {
     throw new WpError('internal', `${instance.key} has ${instance.bindings.length} bindings, not ${buffers.length}.`);
   }

@@ -65,14 +65,19 @@ function simpleCalls(operation: SimpleOperation, context: LoweringContext): Kern
       return pieces.map(({ index, firstRow, rows }) => {
         const variant = { kernel: 'embed', format, rows, firstRow, columns, workgroupSize: 64 } as const;
         const matrix = pieceBuffers(weight, index, isScaled(format));
-        return call(embedKernel, variant, [STEP_BUFFER, valueBuffer(input), ...matrix, valueBuffer(output)]);
+        return call(embedKernel, variant, undefined, [STEP_BUFFER, valueBuffer(input), ...matrix, valueBuffer(output)]);
       });
     }
     case 'rmsNorm': {
       const { weight, epsilon } = operation.attributes;
       const variant = { kernel: 'rmsNorm', ...vectorShape(context, input), epsilon, workgroupSize, reduction } as const;
       return [
-        call(rmsNormKernel, variant, [STEP_BUFFER, valueBuffer(input), vectorBuffer(weight), valueBuffer(output)]),
+        call(rmsNormKernel, variant, undefined, [
+          STEP_BUFFER,
+          valueBuffer(input),
+          vectorBuffer(weight),
+          valueBuffer(output),
+        ]),
       ];
     }
     case 'addRmsNorm': {
@@ -85,11 +90,25 @@ function simpleCalls(operation: SimpleOperation, context: LoweringContext): Kern
         reduction,
       } as const;
       const inputs = [valueBuffer(input), valueBuffer(second), vectorBuffer(weight)];
-      return [call(rmsNormKernel, variant, [STEP_BUFFER, ...inputs, valueBuffer(output), valueBuffer(secondOutput)])];
+      return [
+        call(rmsNormKernel, variant, undefined, [
+          STEP_BUFFER,
+          ...inputs,
+          valueBuffer(output),
+          valueBuffer(secondOutput),
+        ]),
+      ];
     }
     case 'add': {
       const variant = { kernel: 'add', ...vectorShape(context, output), workgroupSize } as const;
-      return [call(addKernel, variant, [STEP_BUFFER, valueBuffer(input), valueBuffer(second), valueBuffer(output)])];
+      return [
+        call(addKernel, variant, undefined, [
+          STEP_BUFFER,
+          valueBuffer(input),
+          valueBuffer(second),
+          valueBuffer(output),
+        ]),
+      ];
     }
     case 'gatedActivation': {
       const { activation } = operation.attributes;
@@ -99,12 +118,17 @@ function simpleCalls(operation: SimpleOperation, context: LoweringContext): Kern
         activation,
         workgroupSize,
       } as const;
-      return [call(gatedActivationKernel, variant, [STEP_BUFFER, valueBuffer(input), valueBuffer(output)])];
+      return [call(gatedActivationKernel, variant, undefined, [STEP_BUFFER, valueBuffer(input), valueBuffer(output)])];
     }
     case 'selectRows': {
       const variant = { kernel: 'selectRows', ...vectorShape(context, output), workgroupSize } as const;
       return [
-        call(selectRowsKernel, variant, [STEP_BUFFER, valueBuffer(input), valueBuffer(second), valueBuffer(output)]),
+        call(selectRowsKernel, variant, undefined, [
+          STEP_BUFFER,
+          valueBuffer(input),
+          valueBuffer(second),
+          valueBuffer(output),
+        ]),
       ];
     }
     case 'rotaryCache': {
@@ -126,7 +150,7 @@ function simpleCalls(operation: SimpleOperation, context: LoweringContext): Kern
       const norms = [queryNorm, keyNorm].filter((name) => name !== undefined).map(vectorBuffer);
       const caches = [stateBuffer(keyState), stateBuffer(valueState)];
       return [
-        call(rotaryCacheKernel, variant, [
+        call(rotaryCacheKernel, variant, undefined, [
           STEP_BUFFER,
           valueBuffer(input),
           valueBuffer(second),

@@ -9,6 +9,7 @@ import type { Graph, ValueId } from '../../graph/types.ts';
 import { formatBytes, FORMATS, type PackedMatrix } from '../../quantization/formats.ts';
 import type { CompileOptions, MemoryUse, Program, ProgramProfile, StepInputs } from '../backend.ts';
 import { BufferLedger } from './buffers.ts';
+import { ConstantPool } from './constants.ts';
 import type { DeviceProfile } from './device-profile.ts';
 import { deviceLostError, DeviceWatch } from './device-watch.ts';
 import type { Alternative, BufferReference, KernelCall, LoweredOperation } from './kernel-calls.ts';
@@ -47,6 +48,7 @@ export class WebGpuProgram implements Program {
   readonly #slots: GPUBuffer[] = [];
   readonly #states = new Map<string, GPUBuffer>();
   #step: GPUBuffer | undefined;
+  readonly #constants: ConstantPool;
   #partials: GPUBuffer | undefined;
   #prepared: readonly PreparedOperation[] | undefined;
   #isDisposed = false;
@@ -68,6 +70,7 @@ export class WebGpuProgram implements Program {
     this.#pipelines = pipelines;
     this.#ledger = new BufferLedger(device);
     this.#readback = new ReadbackPool(this.#ledger);
+    this.#constants = new ConstantPool(this.#ledger);
     this.#weights = new WeightStore(this.#ledger, graph.weights, options.formats, profile);
     this.#plan = planActivations(graph, this.#largestDims());
     const { contextLength } = options;
@@ -82,6 +85,7 @@ export class WebGpuProgram implements Program {
     const { contextLength } = this.#options;
     const storage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
     this.#step = await this.#ledger.create('other', 'step', 16, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+    await this.#constants.allocate([...this.#calls()].flatMap(({ buffers }) => buffers));
     for (const [index, { bytes }] of this.#plan.slots.entries()) {
       this.#slots.push(await this.#ledger.create('activations', `activations ${index}`, bytes, storage));
     }
@@ -232,6 +236,8 @@ export class WebGpuProgram implements Program {
         return { buffer: this.#step! };
       case 'partials':
         return { buffer: this.#partials! };
+      case 'constants':
+        return this.#constants.get(reference.words);
       case 'state':
         return { buffer: this.#states.get(reference.name)! };
       case 'vector':

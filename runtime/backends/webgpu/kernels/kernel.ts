@@ -29,13 +29,16 @@ export interface Variant {
   kernel: string;
 }
 
-/** One compute entry point. `V` must hold strings, numbers and booleans only. */
-export interface Kernel<V extends Variant> {
+/**
+ * One compute entry point. `V` must hold strings, numbers and booleans only. Kernels whose text does not depend on the sizes
+ * of their operands take these as `Shape`, through a uniform.
+ */
+export interface Kernel<V extends Variant, Shape = undefined> {
   name: V['kernel'];
   bindings(variant: V): readonly Binding[];
   /** Everything after the bindings: constants, workgroup memory, functions, `main`. */
   wgsl(variant: V): string;
-  workgroups(variant: V, sizes: StepSizes): Workgroups;
+  workgroups(variant: V, sizes: StepSizes, shape: Shape): Workgroups;
 }
 
 /** What any kernel and variant look like to a program that only runs them. */
@@ -46,12 +49,16 @@ export interface KernelInstance {
   workgroups(sizes: StepSizes): Workgroups;
 }
 
-export function instantiate<V extends Variant>(kernel: Kernel<V>, variant: V): KernelInstance {
+export function instantiate<V extends Variant, Shape>(
+  kernel: Kernel<V, Shape>,
+  variant: V,
+  shape: Shape,
+): KernelInstance {
   return {
     key: variantKey(variant),
     bindings: kernel.bindings(variant),
     code: () => kernelCode(kernel, variant),
-    workgroups: (sizes) => kernel.workgroups(variant, sizes),
+    workgroups: (sizes) => kernel.workgroups(variant, sizes, shape),
   };
 }
 
@@ -75,7 +82,7 @@ const STEP = `struct Step {
 export const STEP_BINDING: Binding = { name: 'step', access: 'uniform', type: 'Step' };
 export const STEP_BYTES = 16;
 
-function kernelCode<V extends Variant>(kernel: Kernel<V>, variant: V): string {
+function kernelCode<V extends Variant, Shape>(kernel: Kernel<V, Shape>, variant: V): string {
   const body = kernel.wgsl(variant);
   const enables: string[] = [];
   if (/\bf16\b/.test(body)) enables.push('enable f16;');

@@ -1,18 +1,13 @@
 import type { FormatName } from '../../../quantization/formats.ts';
 import { repeat } from './kernel.ts';
-import { type Rows, rowsExpression } from './rows.ts';
+import type { Rows } from './rows.ts';
 import { type ChunkFormat, chunkFormat, chunkVectorsFunction } from './weight-format.wgsl.ts';
 
 export interface MatmulVariant {
   kernel: 'matmul';
   format: FormatName;
-  /** Rows of this piece of the matrix, of the whole, and the whole's row that is this piece's first. */
-  rows: number;
-  totalRows: number;
-  firstRow: number;
-  columns: number;
-  /** Where the number of activation rows comes from. */
-  tokens: Rows;
+  /** What the matrix's columns are a multiple of: decides how wide its loads are. */
+  columnMultiple: 4 | 8 | 32;
   hasBias: boolean;
   /** Threads along tokens and along rows. */
   threadsTokens: number;
@@ -33,22 +28,45 @@ export function tileStride(variant: Pick<MatmulVariant, 'tileColumns'>): number 
   return variant.tileColumns / 4 + 1;
 }
 
+/** Sizes of one product, in the order of `Shape` below. They are not text: one pipeline serves all matrices of a format. */
+export interface MatmulShape {
+  /** Rows of this piece of the matrix, of the whole, and the whole's row that is this piece's first. */
+  rows: number;
+  totalRows: number;
+  firstRow: number;
+  columns: number;
+  /** Where the number of activation rows comes from. */
+  tokens: Rows;
+}
+
+export const MATMUL_SHAPE_WGSL = `struct Shape {
+  rows: u32,
+  totalRows: u32,
+  firstRow: u32,
+  columns: u32,
+  // 0: the step's tokens, 1: its outputs, else the number itself.
+  tokenSource: u32,
+}`;
+
+export function matmulShapeWords({ rows, totalRows, firstRow, columns, tokens }: MatmulShape): number[] {
+  const tokenSource = typeof tokens === 'number' ? tokens : TOKEN_SOURCES[tokens];
+  return [rows, totalRows, firstRow, columns, tokenSource];
+}
+
+const TOKEN_SOURCES = { tokens: 0, outputs: 1 } as const;
+
 /**
  * Tiles lie as rows of vec4s along the columns, which is how both operands are read and written; thread (t, r) makes the
  * results of tokens t, t + threadsTokens, … and rows r, r + threadsRows, … of the tile.
  */
 export function matmulWgsl(variant: MatmulVariant): string {
-  const { format, rows, columns, tokens, threadsTokens, threadsRows, tokensPerThread, rowsPerThread, tileColumns } =
-    variant;
-  const chunk = chunkFormat(format, columns);
+  const { format, columnMultiple, threadsTokens, threadsRows, tokensPerThread, rowsPerThread, tileColumns } = variant;
+  const chunk = chunkFormat(format, columnMultiple);
   const threads = threadsTokens * threadsRows;
   const tileTokens = threadsTokens * tokensPerThread;
   const tileRows = threadsRows * rowsPerThread;
   const stride = tileStride(variant);
   return `
-const VECTORS = ${columns / 4}u;
-const CHUNKS = ${columns / chunk.columns}u;
-const ROWS = ${rows}u;
 const STRIDE = ${stride}u;
 ${chunkVectorsFunction(chunk)}
 var<workgroup> tokenTile: array<vec4<${variant.tileType}>, ${tileTokens * stride}>;
@@ -58,16 +76,19 @@ var<workgroup> rowTile: array<vec4<${variant.tileType}>, ${tileRows * stride}>;
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let firstToken = workgroup.y * ${tileTokens}u;
   let firstRow = workgroup.x * ${tileRows}u;
+  let tokens = select(select(shape.tokenSource, step.outputs, shape.tokenSource == 1u), step.tokens, shape.tokenSource == 0u);
+  let vectorCount = shape.columns / 4u;
+  let chunkCount = shape.columns / ${chunk.columns}u;
   let threadToken = thread / ${threadsRows}u;
   let threadRow = thread % ${threadsRows}u;
   ${repeat(tokensPerThread * rowsPerThread, (i) => `var sum${i} = 0.0;`, '\n  ')}
-  for (var tile = 0u; tile < ${Math.ceil(columns / tileColumns)}u; tile++) {
+  for (var tile = 0u; tile * ${tileColumns}u < shape.columns; tile++) {
     for (var i = thread; i < ${(tileTokens * tileColumns) / 4}u; i += ${threads}u) {
       let token = i / ${tileColumns / 4}u;
       let vector = tile * ${tileColumns / 4}u + i % ${tileColumns / 4}u;
       var value = vec4<f32>(0.0);
-      if (firstToken + token < ${rowsExpression(tokens)} && vector < VECTORS) {
-        value = x[(firstToken + token) * VECTORS + vector];
+      if (firstToken + token < tokens && vector < vectorCount) {
+        value = x[(firstToken + token) * vectorCount + vector];
       }
       tokenTile[token * STRIDE + i % ${tileColumns / 4}u] = vec4<${variant.tileType}>(value);
     }
@@ -87,8 +108,8 @@ function loadRowTile(variant: MatmulVariant, chunk: ChunkFormat, tileRows: numbe
       let row = i / ${chunksPerTile}u;
       let chunk = tile * ${chunksPerTile}u + i % ${chunksPerTile}u;
       let start = row * STRIDE + i % ${chunksPerTile}u * ${vectors}u;
-      if (firstRow + row < ROWS && chunk < CHUNKS) {
-        var vectors = chunkVectors((firstRow + row) * CHUNKS + chunk);
+      if (firstRow + row < shape.rows && chunk < chunkCount) {
+        var vectors = chunkVectors((firstRow + row) * chunkCount + chunk);
         ${repeat(vectors, (v) => `rowTile[start + ${v}u] = vec4<${variant.tileType}>(vectors[${v}]);`, '\n        ')}
       } else {
         ${repeat(vectors, (v) => `rowTile[start + ${v}u] = vec4<${variant.tileType}>();`, '\n        ')}
@@ -102,7 +123,7 @@ function multiplyTiles(variant: MatmulVariant): string {
     `vec4<f32>(${tile}[(${start} + ${index * step}u) * STRIDE + vector])`;
   const multiply = (t: number, r: number): string => {
     const sum = `sum${t * rowsPerThread + r}`;
-    return `${sum} = fma(a${t}.x, b.x, fma(a${t}.y, b.y, fma(a${t}.z, b.z, fma(a${t}.w, b.w, ${sum}))));`;
+    return `${sum} = ${sum} + a${t}.x * b.x + a${t}.y * b.y + a${t}.z * b.z + a${t}.w * b.w;`;
   };
   const step = (offset: number): string => `{
       let vector = first + ${offset}u;
@@ -122,19 +143,19 @@ function multiplyTiles(variant: MatmulVariant): string {
 }
 
 function writeResults(variant: MatmulVariant): string {
-  const { threadsTokens, threadsRows, tokensPerThread, rowsPerThread, totalRows, firstRow, hasBias, tokens } = variant;
+  const { threadsTokens, threadsRows, tokensPerThread, rowsPerThread, hasBias } = variant;
   const write = (t: number, r: number): string => {
     const row = `row + ${r * threadsRows}u`;
-    const bias = hasBias ? ` + bias[${firstRow}u + ${row}]` : '';
-    return `if (${row} < ROWS) {
-      result[(token + ${t * threadsTokens}u) * ${totalRows}u + ${firstRow}u + ${row}] = sum${t * rowsPerThread + r}${bias};
+    const bias = hasBias ? ` + bias[shape.firstRow + ${row}]` : '';
+    return `if (${row} < shape.rows) {
+      result[(token + ${t * threadsTokens}u) * shape.totalRows + shape.firstRow + ${row}] = sum${t * rowsPerThread + r}${bias};
     }`;
   };
   return `let token = firstToken + threadToken;
   let row = firstRow + threadRow;
   ${repeat(
     tokensPerThread,
-    (t) => `if (token + ${t * threadsTokens}u < ${rowsExpression(tokens)}) {
+    (t) => `if (token + ${t * threadsTokens}u < tokens) {
     ${repeat(rowsPerThread, (r) => write(t, r), '\n    ')}
   }`,
     '\n  ',
