@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { WpError } from '../../runtime/errors.ts';
+import { openModelFiles } from '../../runtime/loading/open-files.ts';
+import { parseSource } from '../../runtime/loading/source.ts';
+
+const parse = (source: string, embeddedBase = 'https://cdn.test/wp-models/models') =>
+  parseSource(source, { embeddedBase });
+const hub = 'https://huggingface.co/org/name/resolve/';
+
+describe('sources', () => {
+  const http: [string, { folder: string; weightsName?: string; query?: string }][] = [
+    ['org/name', { folder: `${hub}main/` }],
+    [' org/name ', { folder: `${hub}main/` }],
+    ['org/name@v1.0', { folder: `${hub}v1.0/` }],
+    ['org/name@refs/pr/3', { folder: `${hub}refs%2Fpr%2F3/` }],
+    ['https://huggingface.co/org/name', { folder: `${hub}main/` }],
+    ['https://huggingface.co/org/name/tree/dev', { folder: `${hub}dev/` }],
+    [
+      'https://huggingface.co/org/name/blob/main/sub/model.safetensors',
+      { folder: `${hub}main/sub/`, weightsName: 'model.safetensors' },
+    ],
+    ['https://x.test/m', { folder: 'https://x.test/m/' }],
+    ['https://x.test/m/', { folder: 'https://x.test/m/' }],
+    ['https://x.test', { folder: 'https://x.test/' }],
+    ['http://localhost:8080/a%20b/config.json', { folder: 'http://localhost:8080/a%20b/' }],
+    [
+      'https://x.test/m/a.safetensors?sig=1',
+      { folder: 'https://x.test/m/', weightsName: 'a.safetensors', query: '?sig=1' },
+    ],
+    [
+      'https://x.test/m/w.safetensors.index.json',
+      { folder: 'https://x.test/m/', weightsName: 'w.safetensors.index.json' },
+    ],
+    [
+      'https://x.test/m/model-00002-of-00003.safetensors',
+      { folder: 'https://x.test/m/', weightsName: 'model.safetensors.index.json' },
+    ],
+    ['wp:fable-25m', { folder: 'https://cdn.test/wp-models/models/fable-25m/' }],
+  ];
+  for (const [source, expected] of http) {
+    it(source, () => {
+      const { description: _, ...parsed } = parse(source) as Extract<ReturnType<typeof parse>, { kind: 'http' }>;
+      assert.deepEqual(parsed, { kind: 'http', query: '', weightsName: undefined, ...expected });
+    });
+  }
+
+  for (const [source, folder] of [
+    ['/models/a', '/models/a/'],
+    ['./a/model.safetensors', './a/'],
+    ['../a/', '../a/'],
+    ['C:\\models\\a', 'C:/models/a/'],
+    ['file:///models/a', 'file:///models/a/'],
+  ] as const) {
+    it(`path ${source}`, () => {
+      const parsed = parse(source);
+      assert.equal(parsed.kind, 'path');
+      assert.equal('folder' in parsed && parsed.folder, folder);
+    });
+  }
+
+  it('wp: in Node lies in a folder', () => {
+    assert.deepEqual(parse('wp:x', '/package/models'), {
+      kind: 'path',
+      folder: '/package/models/x/',
+      weightsName: undefined,
+      description: 'wp:x',
+    });
+  });
+
+  for (const source of [
+    '',
+    '   ',
+    'name',
+    'a/b/c',
+    'org/name@',
+    'org/../name',
+    '-a/b',
+    'wp:',
+    'wp:../x',
+    'wp:A',
+    'ftp://x/y',
+    'data:text/plain,x',
+    'https://',
+    'https://me:secret@x.test/m',
+    'org name/x',
+    'javascript:alert(1)',
+  ]) {
+    it(`refuses ${JSON.stringify(source)}`, () => {
+      assert.throws(
+        () => parse(source),
+        (thrown: unknown) =>
+          thrown instanceof WpError && thrown.code === 'invalid-source' && /Hugging Face id/.test(thrown.hint),
+      );
+    });
+  }
+  for (const source of [
+    'https://x.test/a.gguf',
+    'https://x.test/a.onnx?x=1',
+    '/a/b.GGUF',
+    'a.gguf',
+    'org/name.gguf',
+    'https://huggingface.co/o/n/blob/main/q4.gguf',
+    'https://x.test/pytorch_model.bin',
+  ]) {
+    it(`does not read ${source} yet`, () => {
+      assert.throws(
+        () => parse(source),
+        (thrown: unknown) =>
+          thrown instanceof WpError &&
+          thrown.code === 'unsupported-format' &&
+          /does not read \.\w+ files yet/.test(thrown.message),
+      );
+    });
+  }
+});
+
+describe('chosen files', () => {
+  const file = (path: string, text: string): File =>
+    Object.defineProperty(new File([text], path.split('/').pop()!), 'webkitRelativePath', { value: path });
+
+  it('are found by their path in the folder', async () => {
+    const files = openModelFiles(
+      parseSource([file('m/sub/x.json', '1'), file('m/config.json', '{"a":1}')], { embeddedBase: '' }),
+    );
+    assert.deepEqual(await (await files.open('config.json'))!.readJson(), { a: 1 });
+    assert.equal(await (await files.open('sub/x.json'))!.readText(), '1');
+    assert.equal(await files.open('x.json'), undefined);
+    assert.deepEqual([...(await (await files.open('config.json'))!.readRange(1, 4))], [0x22, 0x61, 0x22]);
+  });
+  it('of another kind are refused, and none at all, too', () => {
+    assert.throws(
+      () => parseSource([file('a.gguf', '')], { embeddedBase: '' }),
+      (thrown: unknown) => thrown instanceof WpError && thrown.code === 'unsupported-format',
+    );
+    assert.throws(
+      () => parseSource([], { embeddedBase: '' }),
+      (thrown: unknown) => thrown instanceof WpError && thrown.code === 'invalid-source',
+    );
+  });
+});
+
+describe('a folder of this machine', () => {
+  it('is read by path and by file: URL; missing files are undefined', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'wp-models-'));
+    try {
+      await writeFile(join(folder, 'config.json'), '{"a":"ü"}');
+      for (const source of [folder, pathToFileURL(folder).href]) {
+        const files = openModelFiles(parse(source));
+        const config = await files.open('config.json');
+        assert.deepEqual(await config!.readJson(), { a: 'ü' });
+        assert.deepEqual([...(await config!.readRange(1, 3))], [0x22, 0x61]);
+        assert.equal(await files.open('tokenizer.json'), undefined);
+        await assert.rejects(
+          config!.readRange(0, 100),
+          (thrown: unknown) => thrown instanceof WpError && thrown.code === 'corrupt-file',
+        );
+        await assert.rejects(config!.readRange(0, 3, AbortSignal.abort()), { name: 'AbortError' });
+        await files.close();
+        await assert.rejects(
+          files.open('config.json'),
+          (thrown: unknown) => thrown instanceof WpError && thrown.code === 'disposed',
+        );
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
