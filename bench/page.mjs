@@ -20,6 +20,11 @@ globalThis.runBench = async (given) => {
   if (job.readModule) limits.wasm = await wasmReadLimit(Uint8Array.from(atob(job.readModule), (c) => c.charCodeAt(0)));
   if (job.webgpuLimits) limits.webgpu = await webgpuLimits();
   log(JSON.stringify(limits));
+  // Figures of a software renderer would mean nothing: better none.
+  const adapter = limits.webgpu?.adapter ?? 'no adapter';
+  if (job.requireAdapter && !new RegExp(job.requireAdapter, 'i').test(adapter)) {
+    return { limits, results: [], error: `The adapter is ${adapter}, not ${job.requireAdapter}.` };
+  }
   for (const run of job.runs) {
     const name = run.title ?? run.engine;
     log(`— ${name}`);
