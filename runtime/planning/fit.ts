@@ -1,10 +1,11 @@
 // The search for a plan on one backend: of the contexts, precisions and chunks that the wishes leave open, the first that
 // fits. First the chunk gives way, then the precision, then the context.
 
+import type { ActivationPlan } from '../graph/memory-plan.ts';
 import type { Graph } from '../graph/types.ts';
 import type { BackendName, Capabilities, LoadOptions } from '../types.ts';
 import { chooseContextLengths } from './context-length.ts';
-import { estimateMemory, type MemoryEstimate, type ProgramSizes } from './memory-estimate.ts';
+import { activationPlan, estimateMemory, type MemoryEstimate, type ProgramSizes } from './memory-estimate.ts';
 import { findMisfit, memoryLimit, type MemoryLimit, type Misfit } from './memory-limit.ts';
 import { chooseFormats, type FormatChoice, type StoredFormats } from './precision-policy.ts';
 import { describeBytes, describeCount, type Reason } from './reason.ts';
@@ -51,13 +52,19 @@ export function findFit(backend: BackendName, request: PlanRequest): Fit | NoFit
   const contextLengths = chooseContextLengths(wishes.contextLength, model.maxContextLength);
   const limit = memoryLimit(backend, capabilities, wishes.memoryLimitBytes);
   const chunks = CHUNKS[backend];
+  // Activations depend on the chunk alone: the plan of each is made once.
+  const activationPlans = new Map<number, ActivationPlan>();
   let smallest: NoFit | undefined;
   for (const contextLength of contextLengths) {
     for (const choice of choices) {
       for (const chunk of chunks) {
         const sizes = programSizes(graph, contextLength, chunk);
-        const memory = estimateMemory(graph, choice.formats, sizes);
-        const misfit = findMisfit(backend, capabilities, graph, choice.formats, sizes, memory, limit);
+        const activations = activationPlans.get(sizes.maxTokens) ?? activationPlan(graph, sizes);
+        activationPlans.set(sizes.maxTokens, activations);
+        const { formats } = choice;
+        const memory = estimateMemory(graph, formats, contextLength, activations);
+        const candidate = { graph, formats, contextLength, activations, memory };
+        const misfit = findMisfit(backend, capabilities, candidate, limit);
         if (!misfit) {
           const reasons: Reason[] = [
             ...choice.reasons,

@@ -20,13 +20,21 @@ export interface MemoryEstimate {
 }
 
 /** The slots of a program's activations, as both backends allocate them. */
-export function activationPlan(graph: Graph, { contextLength, maxTokens, maxOutputs }: ProgramSizes): ActivationPlan {
-  return planActivations(graph, { batch: 1, tokens: maxTokens, outputs: maxOutputs, context: contextLength });
+export function activationPlan(
+  graph: Graph,
+  { maxTokens, maxOutputs }: Omit<ProgramSizes, 'contextLength'>,
+): ActivationPlan {
+  return planActivations(graph, { batch: 1, tokens: maxTokens, outputs: maxOutputs });
 }
 
-export function estimateMemory(graph: Graph, formats: Formats, sizes: ProgramSizes): MemoryEstimate {
+export function estimateMemory(
+  graph: Graph,
+  formats: Formats,
+  contextLength: number,
+  activations: ActivationPlan,
+): MemoryEstimate {
   const weights = totalWeightBytes(graph, (weight) => weightBytes(weight, formats));
-  const keyValueCache = stateBytes(graph, sizes.contextLength);
-  const activations = activationPlan(graph, sizes).totalBytes;
-  return { weights, keyValueCache, activations, total: weights + keyValueCache + activations };
+  const keyValueCache = stateBytes(graph, contextLength);
+  const total = weights + keyValueCache + activations.totalBytes;
+  return { weights, keyValueCache, activations: activations.totalBytes, total };
 }

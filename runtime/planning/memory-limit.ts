@@ -1,9 +1,10 @@
 // What a device can hold, and what of a plan does not fit. Found out before anything is downloaded.
 
+import type { ActivationPlan } from '../graph/memory-plan.ts';
 import { valueBytes } from '../graph/shapes.ts';
 import type { Graph } from '../graph/types.ts';
 import type { BackendName, Capabilities } from '../types.ts';
-import { activationPlan, type MemoryEstimate, type ProgramSizes } from './memory-estimate.ts';
+import type { MemoryEstimate } from './memory-estimate.ts';
 import { describeBytes } from './reason.ts';
 import { largestPlaneBytes, type Formats } from './weight-bytes.ts';
 
@@ -51,14 +52,20 @@ export interface Misfit {
   source: string;
 }
 
-/** What of a plan does not fit; undefined when all of it does. */
+/** One choice of formats, context and chunk, with what it would take. */
+export interface Candidate {
+  graph: Graph;
+  formats: Formats;
+  contextLength: number;
+  activations: ActivationPlan;
+  memory: MemoryEstimate;
+}
+
+/** What of a candidate does not fit; undefined when all of it does. */
 export function findMisfit(
   backend: BackendName,
   capabilities: Capabilities,
-  graph: Graph,
-  formats: Formats,
-  sizes: ProgramSizes,
-  memory: MemoryEstimate,
+  { graph, formats, contextLength, activations, memory }: Candidate,
   limit: MemoryLimit | undefined,
 ): Misfit | undefined {
   if (limit && memory.total > limit.bytes) {
@@ -74,9 +81,9 @@ export function findMisfit(
     })),
     ...graph.states.map((state) => ({
       what: `The KV cache’s ${state.name}`,
-      bytes: valueBytes(state, { context: sizes.contextLength }),
+      bytes: valueBytes(state, { context: contextLength }),
     })),
-    ...activationPlan(graph, sizes).slots.map(({ bytes }) => ({ what: 'A buffer of activations', bytes })),
+    ...activations.slots.map(({ bytes }) => ({ what: 'A buffer of activations', bytes })),
   ];
   const largest = arrays.reduce((most, array) => (array.bytes > most.bytes ? array : most), { what: '', bytes: 0 });
   if (largest.bytes <= allowedBytes) return undefined;

@@ -325,7 +325,7 @@ describe('memory', () => {
   });
 
   test('WASM ends at 4 GiB, a small phone earlier, a capped figure says nothing', () => {
-    const huge = { ...LARGE, layers: 900, columns: 1024 };
+    const huge = { ...LARGE, layers: 12, columns: 8192, width: 32768 };
     const wasm = { webgpu: NO_GPU };
     assert.throws(() => plan({ options: huge, capabilities: wasm }), {
       code: 'out-of-memory',
