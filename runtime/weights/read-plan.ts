@@ -21,18 +21,31 @@ export interface Read {
   slices: Slice[];
 }
 
-/** Neighbours are read together up to this size: a request costs as much as about that many bytes. */
-const joinedBytes = 4 * 2 ** 20;
+/**
+ * Neighbours are read together up to this size, since a request costs as much as about that many bytes; less for a small
+ * model, of which a few such reads would be the whole.
+ */
+function joinedBytes(totalBytes: number): number {
+  return Math.min(8 * 2 ** 20, Math.max(2 ** 20, totalBytes / 16));
+}
+
+/** Bytes that may be read before they are asked for: 4 to 32 MiB. */
+export function readAheadBytes(totalBytes: number): number {
+  return 4 * joinedBytes(totalBytes);
+}
+
 /** Bytes between two wanted tensors that are cheaper to read than to skip. */
 const gapBytes = 32 * 2 ** 10;
-/** Tensors that are converted are read in blocks of rows of about this size. */
-export const blockBytes = 16 * 2 ** 20;
-
-/** `isConverted`: whether a part's numbers change on the way; others are read in one piece, to be passed on as they are. */
+/**
+ * `isConverted`: whether a part's numbers change on the way. They are read in blocks of rows (2 to 16 MiB); others are read
+ * in one piece, to be passed on as they are.
+ */
 export function planReads(
   weights: readonly StoredWeight[],
   isConverted: (stored: StoredWeight, part: StoredPart) => boolean,
 ): Read[] {
+  const totalBytes = storedBytes(weights);
+  const joined = joinedBytes(totalBytes);
   const slices: Slice[] = [];
   for (const stored of weights) {
     stored.parts.forEach((part, index) => {
@@ -40,7 +53,7 @@ export function planReads(
         const { start, end } = piece.tensor;
         const rowBytes = (end - start) / part.rows;
         const canSplit = piece.holds === 'numbers' && part.columns > 1 && isConverted(stored, part);
-        const blockRows = canSplit ? Math.max(1, Math.floor(blockBytes / rowBytes)) : part.rows;
+        const blockRows = canSplit ? Math.max(1, Math.floor((2 * joined) / rowBytes)) : part.rows;
         for (let row = 0; row < part.rows; row += blockRows) {
           const rows = Math.min(blockRows, part.rows - row);
           slices.push({
@@ -64,7 +77,7 @@ export function planReads(
     const joins =
       last?.file === file(slice) &&
       slice.start <= last.end + gapBytes &&
-      (slice.end <= last.end || slice.end - last.start <= joinedBytes);
+      (slice.end <= last.end || slice.end - last.start <= joined);
     if (joins) {
       last.slices.push(slice);
       last.end = Math.max(last.end, slice.end);
@@ -73,4 +86,13 @@ export function planReads(
     }
   }
   return reads;
+}
+
+/** Of all pieces of all weights. */
+export function storedBytes(weights: readonly StoredWeight[]): number {
+  let sum = 0;
+  for (const { parts } of weights) {
+    for (const { pieces } of parts) for (const { tensor } of pieces) sum += tensor.end - tensor.start;
+  }
+  return sum;
 }

@@ -7,7 +7,7 @@ import type { Graph, Weight } from '../graph/types.ts';
 import { linkedController } from '../loading/abortable.ts';
 import { formatLimit, type PackedMatrix, type WeightFormat } from '../quantization/formats.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { planReads, type Read } from './read-plan.ts';
+import { planReads, readAheadBytes, storedBytes, type Read } from './read-plan.ts';
 import { locateWeights, storedFormatOf, type StoredFormat, type StoredWeight } from './stored-weight.ts';
 import { WeightAssembly } from './weight-assembly.ts';
 
@@ -38,9 +38,6 @@ export interface WeightSource {
   ): AsyncGenerator<StreamedWeight, void, undefined>;
 }
 
-/** Bytes that may be read before they are asked for. */
-const readAheadBytes = 32 * 2 ** 20;
-
 /** Checks every weight of the graph against the checkpoint: see `locateWeights` for what it throws. */
 export function createWeightSource(checkpoint: Checkpoint, graph: Graph): WeightSource {
   const weights = locateWeights(checkpoint, graph);
@@ -70,7 +67,12 @@ async function* streamWeights(
   const assemblies = new Map<string, WeightAssembly>();
   const { controller, release } = linkedController(signal);
   try {
-    for await (const { read, bytes } of readAhead(checkpoint, reads, controller.signal)) {
+    for await (const { read, bytes } of readAhead(
+      checkpoint,
+      reads,
+      readAheadBytes(storedBytes(weights)),
+      controller.signal,
+    )) {
       for (const slice of read.slices) {
         const { weight } = slice.stored;
         let assembly = assemblies.get(weight.name);
@@ -93,10 +95,11 @@ async function* streamWeights(
   }
 }
 
-/** Carries out the reads in order; the next ones run while one is in use, as far as `readAheadBytes` allows. */
+/** Carries out the reads in order; the next ones run while one is in use, as far as `maximumBytes` allows. */
 async function* readAhead(
   checkpoint: Checkpoint,
   reads: readonly Read[],
+  maximumBytes: number,
   signal: AbortSignal,
 ): AsyncGenerator<{ read: Read; bytes: Uint8Array }, void, undefined> {
   const running: { read: Read; bytes: Promise<Uint8Array> }[] = [];
@@ -106,7 +109,7 @@ async function* readAhead(
     while (next < reads.length) {
       const read = reads[next]!;
       const size = read.end - read.start;
-      if (running.length > 0 && runningBytes + size > readAheadBytes) break;
+      if (running.length > 0 && runningBytes + size > maximumBytes) break;
       const bytes = checkpoint.readRange(read.file, read.start, read.end, signal);
       bytes.catch(() => undefined); // heard when its turn comes, or not at all when an earlier read failed
       running.push({ read, bytes });

@@ -135,7 +135,7 @@ describe('a stream of weights', () => {
     const file = files.opened.get('model.safetensors')!;
     const largest = (): number => Math.max(...file.reads.map(({ start, end }) => end - start));
     await collect(source, { w: FORMATS.q4g32 });
-    assert.equal(largest(), 4 * 4 * 2 ** 20);
+    assert.equal(largest(), 4 * 2 ** 20, 'a row');
     await collect(source, { w: FORMATS.f32 });
     assert.equal(largest(), 9 * 4 * 2 ** 20);
   });
@@ -325,9 +325,9 @@ describe('stopping a stream', () => {
       assert.equal(name, 'w0');
       break;
     }
-    // The header's two reads, and no more than the read-ahead of 32 MiB beside the one in use.
+    // The header's two reads, then no more than the read-ahead: a quarter of the file.
     const ahead = files.opened.get('model.safetensors')!.reads.length - 2;
-    assert.ok(ahead >= 2 && ahead <= 9, `${ahead} tensors of 4 MiB were read`);
+    assert.ok(ahead >= 2 && ahead <= 5, `${ahead} tensors of 4 MiB were read`);
   });
 });
 
