@@ -411,7 +411,10 @@ export class WpChat extends LitElement {
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
       const last = this.log.querySelector<MessageElement>('wp-message:last-of-type');
-      if (last?.turn === turn) last.requestUpdate();
+      if (last?.turn === turn) {
+        last.requestUpdate();
+        void last.updateComplete.then(() => this.#autoScroll.keep());
+      }
       this.#announcer.follow(turn.content, false);
     });
   }

@@ -1,6 +1,5 @@
 import { html, LitElement, nothing, type TemplateResult } from 'lit';
 import { property, state } from 'lit/decorators.js';
-import { styleMap } from 'lit/directives/style-map.js';
 import type { MemoryReport, Model } from '../runtime/index.ts';
 import { oneOf } from './internal/attributes.ts';
 import { formatBytes, formatNumber } from './internal/format.ts';
@@ -96,8 +95,12 @@ export class WpMemoryMeter extends LitElement {
   }
 
   #renderNothing(): TemplateResult {
-    const isLoading = this.#reference.session?.status === 'loading';
-    const text = this.measurementFailure || (isLoading ? 'The model is loading.' : 'No model is loaded.');
+    const { session } = this.#reference;
+    const planned = session?.model?.info.plan.memory.total;
+    const text =
+      this.measurementFailure ||
+      (planned !== undefined ? `${formatBytes(planned)} planned; measuring.` : '') ||
+      (session?.status === 'loading' ? 'The model is loading.' : 'No model is loaded.');
     return html`
       <div class="head"><span class="label" part="label">${this.label}</span></div>
       <p class="nothing">${text}</p>
@@ -133,7 +136,7 @@ export class WpMemoryMeter extends LitElement {
               class="segment ${styleClass}"
               part="segment ${styleClass}"
               title=${`${name}: ${formatBytes(actual[key])}`}
-              style=${styleMap({ flexBasis: `${(100 * actual[key]) / scale}%` })}
+              .style=${`flex-basis: ${(100 * actual[key]) / scale}%`}
             ></span>
           `,
         )}
@@ -197,10 +200,7 @@ export class WpMemoryMeter extends LitElement {
         >
           ${
             used > 0
-              ? html`<span
-                  class="segment"
-                  style=${styleMap({ flexBasis: `${(100 * used) / Math.max(1, length)}%` })}
-                ></span>`
+              ? html`<span class="segment" .style=${`flex-basis: ${(100 * used) / Math.max(1, length)}%`}></span>`
               : nothing
           }
         </div>

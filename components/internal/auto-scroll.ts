@@ -22,9 +22,8 @@ export class AutoScroll {
     this.detach();
     this.#box = box;
     box.addEventListener('scroll', this.#scrolled, { passive: true });
-    this.#observer = new ResizeObserver(() => {
-      if (this.#isFollowing) this.#jump();
-    });
+    // Scrolling in the callback itself may bring hidden turns to their full height, and the observer into a loop.
+    this.#observer = new ResizeObserver(() => requestAnimationFrame(() => this.keep()));
     this.#observer.observe(content);
     this.#observer.observe(box);
   }
@@ -39,6 +38,11 @@ export class AutoScroll {
   follow(): void {
     this.#set(true);
     this.#jump();
+  }
+
+  /** Goes to the end, if it is followed: called when content was added. */
+  keep(): void {
+    if (this.#isFollowing) this.#jump();
   }
 
   #jump(): void {

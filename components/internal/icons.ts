@@ -7,7 +7,7 @@ const draw = (shape: TemplateResult) => svg`<svg class="icon" viewBox="0 0 20 20
 
 export const icons = {
   send: draw(svg`<path d="M10 16V4.5M5 9.2 10 4.2l5 5" />`),
-  stop: draw(svg`<rect x="5.5" y="5.5" width="9" height="9" rx="1.8" fill="currentColor" stroke="none" />`),
+  stop: draw(svg`<rect x="4.5" y="4.5" width="11" height="11" rx="2.2" fill="currentColor" stroke="none" />`),
   copy: draw(
     svg`<rect x="7" y="7" width="9" height="9.5" rx="2" /><path d="M13 4.8A2 2 0 0 0 11.2 3.5H6a2.5 2.5 0 0 0-2.5 2.5v5.2A2 2 0 0 0 4.8 13" />`,
   ),

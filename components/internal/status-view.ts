@@ -12,6 +12,7 @@ const PHASES: Record<LoadProgress['phase'], string> = {
   ready: 'Ready:',
 };
 
+// Sizes are set through the property `style`: a style attribute would need 'unsafe-inline' in the page's policy.
 export function progressView(name: string, progress: LoadProgress | undefined, onCancel: () => void): TemplateResult {
   const phase = progress?.phase ?? 'resolving';
   const share = shareOf(progress);
@@ -34,7 +35,7 @@ export function progressView(name: string, progress: LoadProgress | undefined, o
           aria-valuenow=${percent ?? nothing}
           aria-valuetext=${figures || PHASES[phase]}
         >
-          <span style="inline-size: ${percent ?? 30}%"></span>
+          <span .style=${`inline-size: ${percent ?? 30}%`}></span>
         </div>
         <p class="status-detail">${figures || html`&nbsp;`}</p>
       </div>
