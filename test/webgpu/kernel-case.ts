@@ -1,0 +1,87 @@
+// One kernel, its operands and what they must become. The same list serves the tests and benches that time kernels.
+
+import type { DeviceProfile } from '../../runtime/backends/webgpu/device-profile.ts';
+import {
+  instantiate,
+  type Kernel,
+  type KernelInstance,
+  type Reduction,
+  type StepSizes,
+  type Variant,
+} from '../../runtime/backends/webgpu/kernels/kernel.ts';
+import type { ReferenceContext, Tensor } from '../../runtime/ops/operation.ts';
+import { FORMATS, type FormatName, type PackedMatrix } from '../../runtime/quantization/formats.ts';
+import { packMatrix, unpackMatrix } from '../../runtime/quantization/pack.ts';
+import type { Random } from '../support/random.ts';
+
+export type Numbers = Float32Array | Int32Array | Uint32Array | Uint16Array | Uint8Array;
+
+export type Operand =
+  | { input: Numbers }
+  /** Poisoned before the run; after it each number within `tolerance` × the root of the mean square of all. NaN: unwritten. */
+  | { output: Float32Array; tolerance: number }
+  /** Halves that are there before, and what they must be after; one unit in the last place is allowed. */
+  | { halvesBefore: Uint16Array; halvesAfter: Uint16Array };
+
+export interface PreparedKernel {
+  kernel: KernelInstance;
+  sizes: StepSizes;
+  /** Of every binding after the step's uniform, in order. */
+  operands: readonly Operand[];
+}
+
+export interface KernelCase {
+  name: string;
+  /** Why a device cannot run it, or undefined. */
+  unsupported?(profile: DeviceProfile): string | undefined;
+  prepare(random: Random): PreparedKernel;
+}
+
+export function prepared<V extends Variant, Shape>(
+  kernel: Kernel<V, Shape>,
+  variant: V,
+  shape: Shape,
+  sizes: Partial<StepSizes>,
+  operands: readonly Operand[],
+): PreparedKernel {
+  return { kernel: instantiate(kernel, variant, shape), sizes: { tokens: 1, past: 0, outputs: 1, ...sizes }, operands };
+}
+
+export const REDUCTIONS: readonly Reduction[] = ['subgroup', 'workgroup'];
+
+export function needsSubgroups(reduction: Reduction): KernelCase['unsupported'] {
+  return ({ subgroups }) => (reduction === 'subgroup' && !subgroups ? 'this device has no subgroups' : undefined);
+}
+
+/** Of a sum of products in f32, whatever the format: both sides see the same dequantised weights. */
+export const SUM_TOLERANCE = 2e-5;
+
+export interface TestMatrix {
+  packed: PackedMatrix;
+  /** Dequantised: what the reference sees. */
+  tensor: Tensor;
+}
+
+export function randomMatrix(random: Random, format: FormatName, rows: number, columns: number): TestMatrix {
+  const packed = packMatrix(random.floats(rows * columns, 1), rows, columns, FORMATS[format]);
+  return { packed, tensor: { shape: [rows, columns], data: unpackMatrix(packed) } };
+}
+
+/** The operands of a matrix's rows first … first + count − 1, as the weight store cuts them. */
+export function matrixOperands({ packed }: TestMatrix, first = 0, count = packed.rows): Operand[] {
+  const rowBytes = packed.planes[0]!.byteLength / packed.rows;
+  const rowScales = packed.scales.length / packed.rows;
+  const plane = { input: packed.planes[0]!.subarray(first * rowBytes, (first + count) * rowBytes) };
+  if (packed.scales.length === 0) return [plane];
+  return [plane, { input: packed.scales.subarray(first * rowScales, (first + count) * rowScales) }];
+}
+
+export function tensorOf(data: Float32Array | Int32Array, ...shape: number[]): Tensor {
+  return { shape, data };
+}
+
+/** A reference context over named tensors, for one operation. */
+export function context(tensors: Record<string, Tensor>, past = 0): ReferenceContext {
+  const get = (name: string): Tensor => tensors[name]!;
+  return { weight: get, state: get, past };
+}
