@@ -2,8 +2,6 @@
 // the pool at once, so whoever asks next gets a new one.
 
 import type { Backend } from '../backends/backend.ts';
-import { createWasmBackend } from '../backends/wasm/index.ts';
-import { createWebGpuBackend } from '../backends/webgpu/index.ts';
 import type { BackendName } from '../types.ts';
 
 export interface BackendWish {
@@ -20,7 +18,7 @@ export class BackendPool {
     const key = wish.name === 'wasm' ? `wasm:${wish.threads}` : wish.name;
     const existing = this.#backends.get(key);
     if (existing) return existing;
-    const created = wish.name === 'wasm' ? createWasmBackend({ threads: wish.threads }) : createWebGpuBackend();
+    const created = create(wish);
     const forget = (): void => {
       if (this.#backends.get(key) === created) this.#backends.delete(key);
     };
@@ -28,4 +26,14 @@ export class BackendPool {
     created.then((backend) => void backend.lost.then(forget), forget);
     return created;
   }
+}
+
+/** Only the chosen backend's code, and its kernels, are downloaded. */
+async function create({ name, threads }: BackendWish): Promise<Backend> {
+  if (name === 'wasm') {
+    const { createWasmBackend } = await import('../backends/wasm/index.ts');
+    return createWasmBackend({ threads });
+  }
+  const { createWebGpuBackend } = await import('../backends/webgpu/index.ts');
+  return createWebGpuBackend();
 }

@@ -14,7 +14,7 @@ import type { ModelFiles } from '../loading/model-files.ts';
 import { openModelFiles } from '../loading/open-files.ts';
 import { openStore } from '../loading/opfs-store.ts';
 import { LoadProgressTracker } from '../loading/progress.ts';
-import { parseSource, type ParsedSource } from '../loading/source.ts';
+import { parseSource } from '../loading/source.ts';
 import { findFamily, modelTypeOf, rotaryRows } from '../models/index.ts';
 import { planModel } from '../planning/plan.ts';
 import { createChatTemplate } from '../processing/chat-template.ts';
@@ -39,8 +39,10 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
   const progress = new LoadProgressTracker({ report: context.onProgress });
   progress.enter('resolving');
   const source = parseSource(request.source, { embeddedBase: request.embeddedBase });
-  const open = await fileOpener(source, request, progress);
-  const files = open.files();
+  const store = source.kind === 'http' ? await openStore() : undefined;
+  /** The source's files: for the load, and again after a lost device. */
+  const openFiles = (): ModelFiles => openModelFiles(source, { store, progress, http: { headers: request.headers } });
+  const files = openFiles();
   try {
     const description = await readModelFiles(files, signal);
     const family = findFamily(modelTypeOf(description.config));
@@ -87,7 +89,7 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
       }
     };
     const recover = async (): Promise<Program> => {
-      const again = open.files();
+      const again = openFiles();
       try {
         return await createProgram(createWeightSource(await openCheckpoint(again), graph), undefined);
       } finally {
@@ -116,7 +118,7 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
         reasons: [
           ...plan.reasons,
           ...(template?.reasons ?? []).map((reason) => ({ topic: 'chat template', reason })),
-          ...open.notes(),
+          ...files.notes(),
         ],
       },
       notice: checkpoint.notice,
@@ -145,19 +147,6 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
   } finally {
     await files.close();
   }
-}
-
-/** Opens the source's files, as often as they are needed: for the load, and again after a lost device. */
-async function fileOpener(
-  source: ParsedSource,
-  request: LoadRequest,
-  progress: LoadProgressTracker,
-): Promise<{ files: () => ModelFiles; notes: () => readonly { topic: string; reason: string }[] }> {
-  const store = source.kind === 'http' ? await openStore() : undefined;
-  return {
-    files: () => openModelFiles(source, { store, progress, http: { headers: request.headers } }),
-    notes: () => store?.notes() ?? [],
-  };
 }
 
 type Plan = ReturnType<typeof planModel>;
