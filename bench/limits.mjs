@@ -37,7 +37,9 @@ export async function webgpuLimits() {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter) return undefined;
   const limit = Math.min(adapter.limits.maxStorageBufferBindingSize, adapter.limits.maxBufferSize, 1 << 30);
-  const software = /swiftshader|llvmpipe/i.test(`${adapter.info.architecture} ${adapter.info.description} ${adapter.info.vendor}`);
+  const software = /swiftshader|llvmpipe/i.test(
+    `${adapter.info.architecture} ${adapter.info.description} ${adapter.info.vendor}`,
+  );
   const bytes = software ? Math.min(limit, 32 << 20) : limit;
   const device = await adapter.requestDevice({
     requiredLimits: {

@@ -20,7 +20,9 @@ export async function measure(api, job, log = () => {}) {
   const rounds = [];
   for (let round = 0; round < job.rounds; round += 1) {
     rounds.push(await model.benchmark(sizes));
-    log(`round ${round + 1}: ${rounds.at(-1).promptTokensPerSecond.toFixed(1)} prompt, ${rounds.at(-1).decodeTokensPerSecond.toFixed(1)} decode tokens/s`);
+    log(
+      `round ${round + 1}: ${rounds.at(-1).promptTokensPerSecond.toFixed(1)} prompt, ${rounds.at(-1).decodeTokensPerSecond.toFixed(1)} decode tokens/s`,
+    );
   }
   const last = rounds.at(-1);
   const result = {

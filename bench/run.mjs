@@ -64,7 +64,11 @@ const fail = (message) => {
 const shape = values.shape === undefined ? undefined : SHAPES[values.shape];
 if (values.shape && !shape) fail(`unknown shape ${values.shape}`);
 const bits = values.precision === '8bit' ? 8 : 4;
-const sizes = { promptTokens: Number(values.prompt), decodeTokens: Number(values.decode), rounds: Number(values.rounds) };
+const sizes = {
+  promptTokens: Number(values.prompt),
+  decodeTokens: Number(values.decode),
+  rounds: Number(values.rounds),
+};
 
 /** Serves the synthetic files by range, on a port of its own with CORS. */
 async function serveShape() {
@@ -126,7 +130,12 @@ async function inNode() {
   const api = await import('../dist/index.js');
   const wasm = await wasmReadLimit(await readModule());
   const result = await measure(api, ours, console.log);
-  return { limits: { wasm }, results: [{ ...result, title: 'wp-models' }], userAgent: `Node.js ${process.version}`, isolated: true };
+  return {
+    limits: { wasm },
+    results: [{ ...result, title: 'wp-models' }],
+    userAgent: `Node.js ${process.version}`,
+    isolated: true,
+  };
 }
 
 async function inBrowser() {
@@ -143,7 +152,14 @@ async function inBrowser() {
     await page.waitForFunction('typeof runBench === "function"');
     const gguf = synthetic ? `${synthetic.url}model.gguf` : values.gguf && (await fileRoute(values.gguf));
     if (values.peer === 'wllama' && !gguf) fail('--peer wllama needs --shape, or --gguf for --model');
-    const peer = { engine: 'wllama', gguf, threads, gpuLayers: values.backend === 'webgpu' ? 999 : 0, ...sizes, charactersPerToken: shape ? 1 : 2 };
+    const peer = {
+      engine: 'wllama',
+      gguf,
+      threads,
+      gpuLayers: values.backend === 'webgpu' ? 999 : 0,
+      ...sizes,
+      charactersPerToken: shape ? 1 : 2,
+    };
     const runs = values.peer === 'wllama' ? [ours, peer] : [ours];
     const job = {
       runs,
@@ -163,7 +179,11 @@ async function fileRoute(path) {
   const { readFile } = await import('node:fs/promises');
   const bytes = await readFile(path);
   const server = createServer((_, response) => {
-    response.writeHead(200, { 'access-control-allow-origin': '*', 'cross-origin-resource-policy': 'cross-origin', 'content-length': bytes.length });
+    response.writeHead(200, {
+      'access-control-allow-origin': '*',
+      'cross-origin-resource-policy': 'cross-origin',
+      'content-length': bytes.length,
+    });
     response.end(bytes);
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));

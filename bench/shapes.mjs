@@ -60,7 +60,11 @@ export function tensorsOf(shape) {
   for (let layer = 0; layer < shape.layers; layer += 1) {
     const add = (name, gguf, dims) => tensors.push([`model.layers.${layer}.${name}`, `blk.${layer}.${gguf}`, dims]);
     add('input_layernorm.weight', 'attn_norm.weight', [hidden]);
-    for (const [name, gguf, rows] of [['q', 'attn_q', queries], ['k', 'attn_k', keys], ['v', 'attn_v', keys]]) {
+    for (const [name, gguf, rows] of [
+      ['q', 'attn_q', queries],
+      ['k', 'attn_k', keys],
+      ['v', 'attn_v', keys],
+    ]) {
       add(`self_attn.${name}_proj.weight`, `${gguf}.weight`, [rows, hidden]);
       if (shape.attentionBias) add(`self_attn.${name}_proj.bias`, `${gguf}.bias`, [rows]);
     }

@@ -7,10 +7,14 @@ const percent = (ratio) => (Number.isFinite(ratio) ? `${(ratio * 100).toFixed(ra
 export function shares(result, limits) {
   const bytesPerSecond = limits[result.backend]?.bytesPerSecond;
   const threads = result.backend === 'wasm' ? (result.threads ?? 1) : 1;
-  const byBytes = bytesPerSecond ? (result.decodeTokensPerSecond * result.weightBytesPerToken) / (bytesPerSecond * threads) : NaN;
+  const byBytes = bytesPerSecond
+    ? (result.decodeTokensPerSecond * result.weightBytesPerToken) / (bytesPerSecond * threads)
+    : NaN;
   const perDispatch = limits.webgpu?.microsecondsPerDispatch;
   const byDispatches =
-    result.backend === 'webgpu' && perDispatch ? (result.decodeTokensPerSecond * result.dispatchesPerToken * perDispatch) / 1e6 : NaN;
+    result.backend === 'webgpu' && perDispatch
+      ? (result.decodeTokensPerSecond * result.dispatchesPerToken * perDispatch) / 1e6
+      : NaN;
   return { byBytes, byDispatches };
 }
 
@@ -20,9 +24,22 @@ export function printTable(report) {
   if (limits.wasm) console.log(`limit, WASM, one thread: ${(limits.wasm.bytesPerSecond / 1e9).toFixed(1)} GB/s`);
   if (limits.webgpu) {
     const { adapter, bytesPerSecond, microsecondsPerDispatch } = limits.webgpu;
-    console.log(`limit, WebGPU (${adapter}): ${(bytesPerSecond / 1e9).toFixed(0)} GB/s, ${microsecondsPerDispatch.toFixed(2)} µs a dependent dispatch`);
+    console.log(
+      `limit, WebGPU (${adapter}): ${(bytesPerSecond / 1e9).toFixed(0)} GB/s, ${microsecondsPerDispatch.toFixed(2)} µs a dependent dispatch`,
+    );
   }
-  const head = ['engine', 'backend', 'precision', 'threads', 'prompt tok/s', 'decode tok/s', 'of bytes limit', 'of dispatch limit', 'memory MiB', 'load ms'];
+  const head = [
+    'engine',
+    'backend',
+    'precision',
+    'threads',
+    'prompt tok/s',
+    'decode tok/s',
+    'of bytes limit',
+    'of dispatch limit',
+    'memory MiB',
+    'load ms',
+  ];
   const rows = results.map((result) => {
     if (result.error) return [result.engine, '', '', '', result.error, '', '', '', '', ''];
     const { byBytes, byDispatches } = shares(result, limits);
@@ -47,6 +64,8 @@ export function printTable(report) {
   const [ours, ...peers] = results.filter((result) => !result.error);
   for (const peer of peers) {
     const ratio = (key) => (ours[key] / peer[key]).toFixed(2);
-    console.log(`wp-models ÷ ${peer.engine}: prompt ${ratio('promptTokensPerSecond')} ×, decode ${ratio('decodeTokensPerSecond')} ×`);
+    console.log(
+      `wp-models ÷ ${peer.engine}: prompt ${ratio('promptTokensPerSecond')} ×, decode ${ratio('decodeTokensPerSecond')} ×`,
+    );
   }
 }

@@ -25,10 +25,18 @@ export async function measureWllama(job, log = () => {}) {
   for (let round = 0; round <= job.rounds; round += 1) {
     // A different first character each round, so that no prefix is reused.
     const text = String.fromCharCode(97 + round) + promptText(job.promptTokens - 1, job.charactersPerToken);
-    const answer = await wllama.createCompletion({ prompt: text, max_tokens: job.decodeTokens, temperature: 0, ignore_eos: true, cache_prompt: false });
+    const answer = await wllama.createCompletion({
+      prompt: text,
+      max_tokens: job.decodeTokens,
+      temperature: 0,
+      ignore_eos: true,
+      cache_prompt: false,
+    });
     const { timings } = answer;
     counts = { prompt: timings.prompt_n, decode: timings.predicted_n };
-    log(`wllama round ${round}: ${timings.prompt_per_second.toFixed(1)} prompt (${timings.prompt_n}), ${timings.predicted_per_second.toFixed(1)} decode (${timings.predicted_n})`);
+    log(
+      `wllama round ${round}: ${timings.prompt_per_second.toFixed(1)} prompt (${timings.prompt_n}), ${timings.predicted_per_second.toFixed(1)} decode (${timings.predicted_n})`,
+    );
     if (round === 0) continue; // warm-up
     prompt.push(timings.prompt_per_second);
     decode.push(timings.predicted_per_second);

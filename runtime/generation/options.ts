@@ -109,6 +109,37 @@ export function readGenerationDefaults(generationConfig: unknown): GenerationDef
   };
 }
 
+/** Options of transformers that are on when they differ from these values. */
+const UNSUPPORTED: Readonly<Record<string, unknown>> = {
+  num_beams: 1,
+  typical_p: 1,
+  epsilon_cutoff: 0,
+  eta_cutoff: 0,
+  top_h: undefined,
+  no_repeat_ngram_size: 0,
+  encoder_repetition_penalty: 1,
+  length_penalty: 1,
+  penalty_alpha: undefined,
+  guidance_scale: undefined,
+  bad_words_ids: undefined,
+  suppress_tokens: undefined,
+  begin_suppress_tokens: undefined,
+  sequence_bias: undefined,
+  forced_bos_token_id: undefined,
+  forced_eos_token_id: undefined,
+  exponential_decay_length_penalty: undefined,
+  min_new_tokens: undefined,
+  stop_strings: undefined,
+};
+
+/** Options of a parsed generation_config.json that would change the sampling and are not supported: told, not hidden. */
+export function ignoredGenerationOptions(generationConfig: unknown): string[] {
+  const config = (generationConfig ?? {}) as Record<string, unknown>;
+  return Object.entries(UNSUPPORTED)
+    .filter(([name, off]) => (config[name] ?? undefined) !== undefined && config[name] !== off)
+    .map(([name]) => name);
+}
+
 /**
  * Ids that end an answer: the union of what generation_config.json, config.json and the tokenizer name, since chat
  * models often have one for the end of a text and one for the end of a turn.

@@ -6,7 +6,7 @@ import { detectCapabilities } from '../capabilities/detect.ts';
 import type { Program } from '../backends/backend.ts';
 import { throwIfAborted } from '../errors.ts';
 import { DecoderSession } from '../generation/decode-loop.ts';
-import { readEndTokens, readGenerationDefaults } from '../generation/options.ts';
+import { ignoredGenerationOptions, readEndTokens, readGenerationDefaults } from '../generation/options.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { lower } from '../graph/passes/index.ts';
 import { countParameters } from '../graph/sizes.ts';
@@ -118,6 +118,10 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
         reasons: [
           ...plan.reasons,
           ...(template?.reasons ?? []).map((reason) => ({ topic: 'chat template', reason })),
+          ...ignoredGenerationOptions(description.generationConfig).map((name) => ({
+            topic: 'generation_config.json',
+            reason: `${name} is not supported and has no effect.`,
+          })),
           ...files.notes(),
         ],
       },

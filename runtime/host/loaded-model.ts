@@ -27,7 +27,11 @@ export class LoadedModel {
   }
 
   /** Streams an answer; ends with `finishReason: 'abort'` when `signal` aborts or the model is disposed. */
-  generate(prompt: GenerateRequest['prompt'], options: GenerationOptions, signal: AbortSignal): AsyncGenerator<ChatPart> {
+  generate(
+    prompt: GenerateRequest['prompt'],
+    options: GenerationOptions,
+    signal: AbortSignal,
+  ): AsyncGenerator<ChatPart> {
     const withSignal = { ...options, signal: AbortSignal.any([signal, this.#disposal.signal]) };
     return 'messages' in prompt
       ? chat(this.#parts, prompt.messages, withSignal)

@@ -33,5 +33,4 @@ export function modelTypeOf(configJson: unknown): string {
 
 export type { DecoderConfig } from './decoder-config.ts';
 export type { ModelFamily } from './family.ts';
-export { readGenerationConfig, type GenerationConfig } from './generation-config.ts';
 export { rotaryRows } from './rotary.ts';

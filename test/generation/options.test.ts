@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readEndTokens, readGenerationDefaults, resolveGenerationOptions } from '../../runtime/generation/options.ts';
+import {
+  ignoredGenerationOptions,
+  readEndTokens,
+  readGenerationDefaults,
+  resolveGenerationOptions,
+} from '../../runtime/generation/options.ts';
 import type { GenerationOptions } from '../../runtime/types.ts';
 
 const defaults = readGenerationDefaults(undefined);
@@ -79,5 +84,15 @@ describe('readEndTokens', () => {
     };
     assert.deepEqual(readEndTokens(sources), [2, 0, 5]);
     assert.deepEqual(readEndTokens({ config: { eos_token_id: null }, generationConfig: null }), []);
+  });
+});
+
+describe('ignoredGenerationOptions', () => {
+  it('names what the file asks for and sampling here does not do', () => {
+    assert.deepEqual(ignoredGenerationOptions({ no_repeat_ngram_size: 3, num_beams: 1, temperature: 0.5 }), [
+      'no_repeat_ngram_size',
+    ]);
+    assert.deepEqual(ignoredGenerationOptions({ penalty_alpha: null }), []);
+    assert.deepEqual(ignoredGenerationOptions(undefined), []);
   });
 });

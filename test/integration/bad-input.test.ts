@@ -10,7 +10,8 @@ import { distApi, type Api } from './dist-api.ts';
 
 const fixture = (name: string): Uint8Array =>
   readFileSync(new URL(`../fixtures/decoders/llama-tied/${name}`, import.meta.url));
-const json = (name: string): Record<string, unknown> => JSON.parse(new TextDecoder().decode(fixture(name))) as Record<string, unknown>;
+const json = (name: string): Record<string, unknown> =>
+  JSON.parse(new TextDecoder().decode(fixture(name))) as Record<string, unknown>;
 const tokenizer = readFileSync(new URL('./tiny-tokenizer.json', import.meta.url));
 
 /** A folder that loads; each case breaks one thing. */
@@ -32,8 +33,12 @@ interface Case {
 
 const weights = fixture('model.safetensors');
 const headerLength = new DataView(weights.buffer, weights.byteOffset).getUint32(0, true);
-const withHeader = (edit: (header: Record<string, { shape: number[]; dtype: string; data_offsets: number[] }>) => void): Uint8Array => {
-  const header = JSON.parse(new TextDecoder().decode(weights.subarray(8, 8 + headerLength))) as Parameters<typeof edit>[0];
+const withHeader = (
+  edit: (header: Record<string, { shape: number[]; dtype: string; data_offsets: number[] }>) => void,
+): Uint8Array => {
+  const header = JSON.parse(new TextDecoder().decode(weights.subarray(8, 8 + headerLength))) as Parameters<
+    typeof edit
+  >[0];
   edit(header);
   const text = new TextEncoder().encode(JSON.stringify(header));
   const padded = Math.ceil(text.length / 8) * 8;
@@ -49,8 +54,16 @@ const NORM = 'model.norm.weight';
 const CASES: readonly Case[] = [
   { what: 'a folder that is not there', code: 'not-found', path: 'nowhere/' },
   { what: 'an empty source', code: 'invalid-source', path: '' },
-  { what: 'an HTML page instead of a configuration', code: 'not-a-model', files: { 'config.json': '<!doctype html><title>Hi' } },
-  { what: 'an HTML page instead of weights', code: 'not-a-model', files: { 'model.safetensors': '<!doctype html><title>Hi</title>' } },
+  {
+    what: 'an HTML page instead of a configuration',
+    code: 'not-a-model',
+    files: { 'config.json': '<!doctype html><title>Hi' },
+  },
+  {
+    what: 'an HTML page instead of weights',
+    code: 'not-a-model',
+    files: { 'model.safetensors': '<!doctype html><title>Hi</title>' },
+  },
   { what: 'no weights', code: 'not-found', without: ['model.safetensors'] },
   { what: 'no tokenizer', code: 'missing-tokenizer', without: ['tokenizer.json'] },
   { what: 'a configuration that is not JSON', code: 'corrupt-file', files: { 'config.json': '{"model_type": ' } },
@@ -66,12 +79,24 @@ const CASES: readonly Case[] = [
     files: { 'config.json': JSON.stringify({ ...json('config.json'), attn_logit_softcapping: 50 }) },
     message: /attn_logit_softcapping/,
   },
-  { what: 'a header longer than the file', code: 'corrupt-file', files: { 'model.safetensors': weights.slice(0, 100) } },
-  { what: 'a file cut off in its data', code: 'corrupt-file', files: { 'model.safetensors': weights.slice(0, weights.length - 64) } },
+  {
+    what: 'a header longer than the file',
+    code: 'corrupt-file',
+    files: { 'model.safetensors': weights.slice(0, 100) },
+  },
+  {
+    what: 'a file cut off in its data',
+    code: 'corrupt-file',
+    files: { 'model.safetensors': weights.slice(0, weights.length - 64) },
+  },
   {
     what: 'tensors that overlap',
     code: 'corrupt-file',
-    files: { 'model.safetensors': withHeader((header) => (header[NORM]!.data_offsets = [0, header[NORM]!.data_offsets[1]! - header[NORM]!.data_offsets[0]!])) },
+    files: {
+      'model.safetensors': withHeader(
+        (header) => (header[NORM]!.data_offsets = [0, header[NORM]!.data_offsets[1]! - header[NORM]!.data_offsets[0]!]),
+      ),
+    },
   },
   {
     what: 'a dtype that nobody knows',
@@ -94,11 +119,19 @@ const CASES: readonly Case[] = [
     code: 'not-found',
     without: ['model.safetensors'],
     files: {
-      'model.safetensors.index.json': JSON.stringify({ metadata: {}, weight_map: { [NORM]: 'model-00001-of-00002.safetensors' } }),
+      'model.safetensors.index.json': JSON.stringify({
+        metadata: {},
+        weight_map: { [NORM]: 'model-00001-of-00002.safetensors' },
+      }),
     },
     message: /model-00001-of-00002/,
   },
-  { what: 'more memory than allowed', code: 'out-of-memory', options: { memoryLimitBytes: 1000 }, message: /limit is 1\.0 kB/ },
+  {
+    what: 'more memory than allowed',
+    code: 'out-of-memory',
+    options: { memoryLimitBytes: 1000 },
+    message: /limit is 1\.0 kB/,
+  },
   { what: 'a context that the model does not have', code: 'invalid-argument', options: { contextLength: 1e9 } },
   { what: 'a backend that is not here', code: 'backend-unavailable', options: { backend: 'webgpu' } },
 ];

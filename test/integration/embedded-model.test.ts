@@ -50,7 +50,8 @@ describe('wp:fable-25m in Node', () => {
   });
 
   it('gives the same text for the same seed, and another for another', async () => {
-    const sampled = (seed: number): Promise<{ text: string }> => collect(model.chat(ASK, { temperature: 1, maxTokens: 24, seed }));
+    const sampled = (seed: number): Promise<{ text: string }> =>
+      collect(model.chat(ASK, { temperature: 1, maxTokens: 24, seed }));
     const [first, again, other] = [await sampled(7), await sampled(7), await sampled(8)];
     assert.equal(first.text, again.text);
     assert.notEqual(first.text, other.text);
@@ -128,7 +129,10 @@ describe('wp:fable-25m in Node', () => {
   });
 
   it('refuses options out of range by name', async () => {
-    await assert.rejects(collect(model.chat(ASK, { temperature: -1 })), { code: 'invalid-argument', message: /temperature/ });
+    await assert.rejects(collect(model.chat(ASK, { temperature: -1 })), {
+      code: 'invalid-argument',
+      message: /temperature/,
+    });
   });
 
   it('reports memory, planned and actual', async () => {

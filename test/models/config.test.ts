@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WpError } from '../../runtime/errors.ts';
 import { readDecoderConfig } from '../../runtime/models/decoder-config.ts';
-import { findFamily, modelTypeOf, readGenerationConfig, rotaryRows } from '../../runtime/models/index.ts';
+import { findFamily, modelTypeOf, rotaryRows } from '../../runtime/models/index.ts';
 import { inverseFrequencies } from '../../runtime/models/rotary.ts';
 
 const llama = {
@@ -179,44 +179,4 @@ test('an unknown model type names what is supported', () => {
   assert.equal(modelTypeOf(llama), 'llama');
   assert.throws(() => modelTypeOf({}), WpError);
   assert.throws(() => modelTypeOf(null), WpError);
-});
-
-test('generation_config.json: read, absent, and out of range', () => {
-  const config = { eosTokens: [2], bosToken: 1, padToken: undefined };
-  const absent = readGenerationConfig(undefined, config);
-  assert.deepEqual(absent.eosTokens, [2]);
-  assert.equal(absent.defaults.temperature, 0.7);
-  assert.equal(absent.defaults.maxTokens, 512);
-  const full = readGenerationConfig(
-    {
-      eos_token_id: [5, 0],
-      do_sample: true,
-      temperature: 0.6,
-      top_k: 40,
-      top_p: 0.95,
-      repetition_penalty: 1.1,
-      max_new_tokens: 256,
-      no_repeat_ngram_size: 3,
-      num_beams: 1,
-    },
-    config,
-  );
-  assert.deepEqual(full.eosTokens, [5, 0]);
-  assert.deepEqual(full.defaults, {
-    maxTokens: 256,
-    temperature: 0.6,
-    topK: 40,
-    topP: 0.95,
-    minP: 0,
-    repetitionPenalty: 1.1,
-  });
-  assert.deepEqual(full.ignored, ['no_repeat_ngram_size']);
-  assert.equal(readGenerationConfig({ do_sample: false, temperature: 0.6 }, config).defaults.temperature, 0);
-  for (const bad of [{ temperature: -1 }, { top_p: 2 }, { top_k: 'all' }, { eos_token_id: 'x' }, []]) {
-    assert.throws(
-      () => readGenerationConfig(bad, config),
-      (error) => error instanceof WpError && error.code === 'unsupported-config',
-      JSON.stringify(bad),
-    );
-  }
 });
