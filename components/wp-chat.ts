@@ -14,7 +14,8 @@ import { composerView } from './internal/composer.ts';
 import type { Turn } from './internal/conversation.ts';
 import { nameOfSource } from './internal/format.ts';
 import { icons } from './internal/icons.ts';
-import { MessageElement, type TurnAction } from './internal/message.ts';
+import { loadMarkdown } from './internal/markdown-loader.ts';
+import type { MessageElement, TurnAction } from './internal/message.ts';
 import { failureView, idleView, progressView } from './internal/status-view.ts';
 import { announceProvider } from './model-context.ts';
 import { ignoreReportedFailure, ModelOwner } from './model-owner.ts';
@@ -276,6 +277,7 @@ export class WpChat extends LitElement {
   }
 
   protected override firstUpdated(): void {
+    loadMarkdown(); // it arrives while the model does
     this.#autoScroll.attach(this.log, this.logContent);
   }
 

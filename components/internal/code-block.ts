@@ -1,7 +1,5 @@
 // A code block of an answer gets a head with its language and a button that copies it. It works on nodes that are
-// sanitised already and adds only what it creates itself.
-
-export const COPY_CODE_ATTRIBUTE = 'data-copy-code';
+// sanitised already and adds only what it creates itself. The button is found by its place: see internal/message.ts.
 
 export function decorateCodeBlocks(fragment: DocumentFragment): void {
   for (const pre of fragment.querySelectorAll('pre')) {
@@ -18,7 +16,6 @@ export function decorateCodeBlocks(fragment: DocumentFragment): void {
     button.className = 'text-button';
     button.textContent = 'Copy';
     button.setAttribute('aria-label', language ? `Copy ${language} code` : 'Copy code');
-    button.setAttribute(COPY_CODE_ATTRIBUTE, '');
     head.append(label, button);
     pre.replaceWith(figure);
     pre.tabIndex = 0; // it scrolls sideways: the keyboard must reach it
@@ -36,9 +33,4 @@ export function decorateCodeBlocks(fragment: DocumentFragment): void {
     table.replaceWith(scroller);
     scroller.append(table);
   }
-}
-
-/** The text of the code block that this button belongs to. */
-export function codeOfButton(button: Element): string {
-  return button.closest('figure')?.querySelector('pre')?.textContent ?? '';
 }

@@ -4,11 +4,10 @@
 import { html, LitElement, nothing, type TemplateResult } from 'lit';
 import { property } from 'lit/decorators.js';
 import type { Turn } from './conversation.ts';
-import { codeOfButton, COPY_CODE_ATTRIBUTE } from './code-block.ts';
 import { copyText } from './clipboard.ts';
 import { formatNumber, formatRate } from './format.ts';
 import { icons } from './icons.ts';
-import { MarkdownView } from './markdown-view.ts';
+import { loadMarkdown, type MarkdownView } from './markdown-loader.ts';
 import { failureView } from './status-view.ts';
 
 /** What a turn asks of its chat; the event does not leave <wp-chat>. */
@@ -125,12 +124,25 @@ export class MessageElement extends LitElement {
   }
 
   protected override updated(): void {
-    if (this.turn.role !== 'assistant') return;
+    if (this.turn.role === 'assistant') this.#showAnswer();
+  }
+
+  #showAnswer(): void {
     const container = this.querySelector<HTMLElement>('.prose');
     if (!container) return;
-    if (this.#view?.container !== container) this.#view = new MarkdownView(container);
-    const { status } = this.turn.outcome;
-    this.#view.update(this.turn.content, status === 'done' || status === 'failed');
+    const { content, outcome } = this.turn;
+    const View = loadMarkdown(() => this.requestUpdate());
+    if (!View) {
+      container.style.whiteSpace = 'pre-wrap'; // as it was written, until Markdown is there
+      container.textContent = content;
+      return;
+    }
+    if (this.#view?.container !== container) {
+      container.replaceChildren();
+      container.style.whiteSpace = '';
+      this.#view = new View(container);
+    }
+    this.#view.update(content, outcome.status === 'done' || outcome.status === 'failed');
   }
 
   #act(action: TurnAction): void {
@@ -148,8 +160,8 @@ export class MessageElement extends LitElement {
   };
 
   readonly #onProseClick = async (event: Event): Promise<void> => {
-    const button = event.target instanceof Element ? event.target.closest(`[${COPY_CODE_ATTRIBUTE}]`) : null;
-    if (!button || !(await this.#copy(codeOfButton(button)))) return;
+    const button = event.target instanceof Element ? event.target.closest('figcaption button') : null;
+    if (!button || !(await this.#copy(button.closest('figure')?.querySelector('pre')?.textContent ?? ''))) return;
     button.textContent = 'Copied';
     setTimeout(() => (button.textContent = 'Copy'), COPIED_MS);
   };

@@ -34,6 +34,7 @@ describe('wp-chat', () => {
     const chat = mount(`<wp-chat src="wp:fake" ${attributes}></wp-chat>`).querySelector('wp-chat')!;
     await chat.load();
     await chat.updateComplete;
+    await import('../../components/internal/markdown-view.ts'); // the chat asked for it, too: it is there for the answer
     return chat;
   }
 
@@ -57,7 +58,7 @@ describe('wp-chat', () => {
     await chat.updateComplete;
     press(input, 'Enter');
     await until('answered', () => chat.messages.length === 2 && chat.state === 'ready');
-    await rendered();
+    await until('formatted', () => lastAnswer(chat).querySelector('strong')); // the first answer may wait for Markdown
     expect(lastAnswer(chat).querySelector('strong')?.textContent).to.equal('bold');
     expect(input.value).to.equal('');
     expect(chat.messages).to.deep.equal([

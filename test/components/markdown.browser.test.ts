@@ -47,7 +47,7 @@ const ALLOWED_ATTRIBUTES: Record<string, string[]> = {
   FIGURE: ['class', 'part'],
   FIGCAPTION: [],
   SPAN: [],
-  BUTTON: ['type', 'class', 'aria-label', 'data-copy-code'],
+  BUTTON: ['type', 'class', 'aria-label'],
   PRE: ['tabindex', 'role', 'aria-label', 'dir'],
   DIV: ['class', 'tabindex', 'role', 'aria-label'],
 };

@@ -27,7 +27,7 @@ const PAGE = `<!doctype html>
   loads[0].succeed(new FakeModel({ answer: () => ['**bold** <b style="color:red">x</b>', '\\n\\n\`\`\`js\\nx\\n\`\`\`'] }));
   await chat.send('Hi');
   while (!document.querySelector('wp-memory-meter').report) await new Promise((resolve) => setTimeout(resolve, 5));
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  while (!chat.shadowRoot.querySelector('figure')) await new Promise((resolve) => setTimeout(resolve, 5));
   window.outcome = chat.messages.at(-1).role + ' ' + chat.shadowRoot.querySelectorAll('.prose strong, figure').length;
 </script>
 </body></html>`;
