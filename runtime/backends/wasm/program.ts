@@ -3,8 +3,8 @@
 
 import type { CompileOptions, MemoryUse, Program, ProgramProfile, StepInputs } from '../backend.ts';
 import { WpError } from '../../errors.ts';
-import { stepCost } from '../../graph/sizes.ts';
 import type { Graph } from '../../graph/types.ts';
+import { weightsOf } from '../../ops/index.ts';
 import { formatBytes, FORMATS, type PackedMatrix } from '../../quantization/formats.ts';
 import type { Compiled } from './compile.ts';
 import type { KernelExports } from './kernels.ts';
@@ -77,14 +77,17 @@ export class WasmProgram implements Program {
 
   profile(): ProgramProfile {
     const { graph, compiled } = this.#alive();
-    const weightBytes = ({ name }: { name: string }) => {
-      const { format, rows, columns } = compiled.weights.get(name)!;
-      return formatBytes(FORMATS[format], rows, columns).total;
-    };
-    const weightsOnly = { ...graph, operations: graph.operations.filter(({ op }) => op !== 'attention') };
+    let weightBytesPerToken = 0;
+    for (const operation of graph.operations) {
+      for (const name of weightsOf(operation)) {
+        const { format, rows, columns } = compiled.weights.get(name)!;
+        // One row of a table of embeddings, all of anything else.
+        weightBytesPerToken += formatBytes(FORMATS[format], operation.op === 'embed' ? 1 : rows, columns).total;
+      }
+    }
     return {
       dispatchesPerToken: compiled.tape.length,
-      weightBytesPerToken: stepCost(weightsOnly, { tokens: 1, past: 0, outputs: 1 }, weightBytes).bytes,
+      weightBytesPerToken,
       kernels: compiled.kernels,
     };
   }

@@ -129,6 +129,7 @@ function interleave(
   repack: (source: number, out: number, rows: number) => void,
 ): void {
   const strip = Math.floor(staging.bytes / (stride * BLOCK_ROWS)) * BLOCK_ROWS;
+  if (strip === 0) throw new WpError('internal', `The staging area (${staging.bytes} bytes) holds no block of rows.`);
   for (let row = 0; row < rows; row += strip) {
     const count = Math.min(strip, rows - row);
     memory.set(source.subarray(row * stride, (row + count) * stride), staging.address);
