@@ -41,13 +41,19 @@ function chosenStages() {
 }
 
 const children = new Set();
-function endChildren() {
-  for (const child of children) child.kill('SIGTERM');
+
+/** SIGTERM lets a test runner close its browser, after which it may go on waiting for it: it is then killed. */
+async function end(child) {
+  const closed = new Promise((resolve) => child.once('close', resolve));
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 5_000);
+  await closed;
+  clearTimeout(timer);
 }
+
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, () => {
-    endChildren();
-    process.exit(130);
+    void Promise.all([...children].map(end)).then(() => process.exit(130));
   });
 }
 
@@ -62,7 +68,7 @@ function execute(args, env, live) {
     let timedOut = false;
     const timer = setTimeout(() => {
       timedOut = true;
-      child.kill('SIGKILL');
+      void end(child);
     }, stageTimeoutMs);
     child.on('close', (code, signal) => {
       clearTimeout(timer);
