@@ -1,15 +1,18 @@
-import { html, LitElement, nothing, type TemplateResult } from 'lit';
+// <wp-chat>: attributes, rendering and wiring. The course of a conversation is internal/chat-engine.ts, one turn is
+// internal/message.ts. This file is longer than 400 lines because a third of it documents attributes, parts and events.
+
+import { html, nothing, type TemplateResult } from 'lit';
 import { property, query, state } from 'lit/decorators.js';
 import { guard } from 'lit/directives/guard.js';
 import { repeat } from 'lit/directives/repeat.js';
-import { WpError } from '../runtime/index.ts';
-import type { BackendName, ChatMessage, ChatOptions, Model, ModelSource, Precision } from '../runtime/index.ts';
+import type { ChatMessage, Model } from '../runtime/index.ts';
 import { emit, type MessageDetail } from './events.ts';
+import { GenerationElement } from './generation-element.ts';
 import { Announcer } from './internal/announcer.ts';
-import { listAttribute, numberAttribute, oneOf, textAttribute } from './internal/attributes.ts';
+import { listAttribute } from './internal/attributes.ts';
 import { AutoScroll } from './internal/auto-scroll.ts';
 import { ChatEngine } from './internal/chat-engine.ts';
-import { emptyView, headerView, systemView } from './internal/chat-view.ts';
+import { emptyView, headerView, noModelError, STATUS_TEXTS, systemView } from './internal/chat-view.ts';
 import { composerView } from './internal/composer.ts';
 import type { Turn } from './internal/conversation.ts';
 import { nameOfSource } from './internal/format.ts';
@@ -17,8 +20,7 @@ import { icons } from './internal/icons.ts';
 import { loadMarkdown } from './internal/markdown-loader.ts';
 import type { MessageElement, TurnAction } from './internal/message.ts';
 import { failureView, idleView, progressView } from './internal/status-view.ts';
-import { announceProvider } from './model-context.ts';
-import { ignoreReportedFailure, ModelOwner } from './model-owner.ts';
+import { ignoreReportedFailure } from './model-owner.ts';
 import { ModelReference } from './model-reference.ts';
 import type { ModelSession, ModelStatus } from './model-session.ts';
 import { chatStyles } from './styles/chat.ts';
@@ -87,31 +89,11 @@ import { tokens } from './styles/tokens.ts';
  * @cssprop --wp-font-size - The size of the text.
  * @cssprop --wp-radius - The radius of the corners.
  */
-export class WpChat extends LitElement {
+export class WpChat extends GenerationElement {
   static override styles = [tokens, controls, statusStyles, prose, messageStyles, chatStyles];
-
-  static override get observedAttributes(): string[] {
-    return [...super.observedAttributes, 'id'];
-  }
-
-  /** A model of its own: `wp:fable-25m`, a Hugging Face id, an address, or (as a property) a URL or files. */
-  @property({ converter: textAttribute }) src: ModelSource | undefined;
 
   /** The id of the element whose model this chat uses. Without `src` and `for`, the `<wp-model>` around it. */
   @property() for = '';
-
-  /** With a `src`: bits of a weight on the device: `auto`, `4bit`, `8bit` or `f16`. */
-  @property({ converter: oneOf<Precision>('auto', '4bit', '8bit', 'f16') }) precision: Precision = 'auto';
-
-  /** With a `src`: what runs the model: `auto`, `webgpu` or `wasm`. */
-  @property({ converter: oneOf<BackendName | 'auto'>('auto', 'webgpu', 'wasm') }) backend: BackendName | 'auto' =
-    'auto';
-
-  /** With a `src`: tokens of context to make room for. */
-  @property({ attribute: 'context-length', converter: numberAttribute }) contextLength: number | undefined;
-
-  /** With a `src`: `eager` loads at once; `lazy` when the chat comes into view or is first used. */
-  @property({ converter: oneOf<'eager' | 'lazy'>('eager', 'lazy') }) loading: 'eager' | 'lazy' = 'eager';
 
   /** The system prompt: what the model is told before the conversation. */
   @property() system = '';
@@ -131,23 +113,6 @@ export class WpChat extends LitElement {
   /** `light`, `dark`, or (absent) what the person's system prefers. */
   @property({ reflect: true }) theme: 'light' | 'dark' | undefined;
 
-  /** 0 always takes the likeliest token. */
-  @property({ converter: numberAttribute }) temperature: number | undefined;
-  /** The most tokens of an answer. */
-  @property({ attribute: 'max-tokens', converter: numberAttribute }) maxTokens: number | undefined;
-  /** Keep the k likeliest tokens. */
-  @property({ attribute: 'top-k', converter: numberAttribute }) topK: number | undefined;
-  /** Keep the likeliest tokens whose probabilities sum to p. */
-  @property({ attribute: 'top-p', converter: numberAttribute }) topP: number | undefined;
-  /** Drop tokens less likely than this share of the likeliest. */
-  @property({ attribute: 'min-p', converter: numberAttribute }) minP: number | undefined;
-  /** Above 1, words that appeared become less likely. */
-  @property({ attribute: 'repetition-penalty', converter: numberAttribute }) repetitionPenalty: number | undefined;
-  /** The same seed gives the same answers. */
-  @property({ converter: numberAttribute }) seed: number | undefined;
-  /** A text before which an answer ends. */
-  @property({ attribute: 'stop-at', converter: textAttribute }) stopAt: string | readonly string[] | undefined;
-
   @state() private draft = '';
   @state() private isSystemOpen = false;
 
@@ -156,13 +121,12 @@ export class WpChat extends LitElement {
   @query('.log-content') private readonly logContent!: HTMLElement;
   @query('.announcer') private readonly liveRegion!: HTMLElement | null;
 
-  readonly #owner = new ModelOwner(this);
   readonly #announcer = new Announcer(() => this.liveRegion);
   readonly #autoScroll = new AutoScroll(() => this.requestUpdate());
   readonly #engine = new ChatEngine({
     loadModel: () => this.load(),
     systemPrompt: () => this.system,
-    generationOptions: () => this.#generationOptions(),
+    generationOptions: () => this.generationOptions(),
     changed: () => this.#turnsChanged(),
     answerStarted: () => {
       this.#autoScroll.follow();
@@ -175,7 +139,7 @@ export class WpChat extends LitElement {
     },
   });
   readonly #reference: ModelReference = new ModelReference(this, {
-    own: () => (this.src ? this.#owner.session : undefined),
+    own: () => (this.src ? this.owner.session : undefined),
     isPresenter: true,
     onChange: () => this.#announceStatus(),
   });
@@ -187,7 +151,6 @@ export class WpChat extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback();
     this.addEventListener('keydown', this.#onKeydown);
-    announceProvider();
     if (this.hasUpdated) this.#autoScroll.attach(this.log, this.logContent);
   }
 
@@ -198,12 +161,6 @@ export class WpChat extends LitElement {
     queueMicrotask(() => {
       if (!this.isConnected) this.stop(); // a move within the document does not end the answer
     });
-    announceProvider();
-  }
-
-  override attributeChangedCallback(name: string, old: string | null, value: string | null): void {
-    super.attributeChangedCallback(name, old, value);
-    if (name === 'id' && this.isConnected) announceProvider();
   }
 
   /** The session of the model in use, whoever owns it. */
@@ -237,7 +194,7 @@ export class WpChat extends LitElement {
   /** Resolves to the model, loading it if need be. */
   async load(): Promise<Model> {
     await this.updateComplete; // attributes that were set in this same task
-    if (!this.session) throw this.#noModelError();
+    if (!this.session) throw noModelError(this.for);
     return this.session.load();
   }
 
@@ -384,7 +341,7 @@ export class WpChat extends LitElement {
 
   #renderStatus(): TemplateResult | typeof nothing {
     const { session } = this;
-    if (!session) return failureView(this.#noModelError(), undefined);
+    if (!session) return failureView(noModelError(this.for), undefined);
     const { state } = session;
     const name = nameOfSource(session.config.src);
     if (state.status === 'loading') return progressView(name, state.progress, () => this.#cancelLoad());
@@ -480,35 +437,7 @@ export class WpChat extends LitElement {
     event.stopPropagation();
     this.#stopFromControl();
   };
-
-  #generationOptions(): ChatOptions {
-    const { temperature, maxTokens, topK, topP, minP, repetitionPenalty, seed, stopAt } = this;
-    const options = { temperature, maxTokens, topK, topP, minP, repetitionPenalty, seed, stop: stopAt };
-    return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  }
-
-  #noModelError(): WpError {
-    return this.for
-      ? new WpError(
-          'not-found',
-          `This page has no element with a model and the id “${this.for}”.`,
-          'Give the <wp-model> that id, or correct the attribute `for`.',
-        )
-      : new WpError(
-          'invalid-source',
-          'This chat has no model.',
-          'Give it a src such as "wp:fable-25m", put it inside a <wp-model>, or name one with for="its-id".',
-        );
-  }
 }
-
-const STATUS_TEXTS: Record<ModelStatus, string> = {
-  idle: 'Not loaded',
-  loading: 'Loading',
-  ready: 'Ready',
-  generating: 'Answering',
-  failed: 'Failed',
-};
 
 declare global {
   interface HTMLElementTagNameMap {

@@ -1,13 +1,11 @@
 import { ContextProvider } from '@lit/context';
-import { html, css, LitElement, nothing, type TemplateResult } from 'lit';
-import { property } from 'lit/decorators.js';
-import type { BackendName, LoadProgress, Model, ModelSource, Precision, WpError } from '../runtime/index.ts';
-import { numberAttribute, oneOf, textAttribute } from './internal/attributes.ts';
+import { html, css, nothing, type TemplateResult } from 'lit';
+import type { LoadProgress, Model, WpError } from '../runtime/index.ts';
 import { nameOfSource } from './internal/format.ts';
 import { failureView, progressView } from './internal/status-view.ts';
-import { announceProvider, modelContext } from './model-context.ts';
-import { ModelOwner } from './model-owner.ts';
+import { modelContext } from './model-context.ts';
 import type { ModelSession, ModelStatus } from './model-session.ts';
+import { ModelSourceElement } from './model-source-element.ts';
 import { controls } from './styles/controls.ts';
 import { statusStyles } from './styles/status.ts';
 import { tokens } from './styles/tokens.ts';
@@ -36,7 +34,7 @@ import { tokens } from './styles/tokens.ts';
  * @cssprop --wp-font-family - The font of the status.
  * @cssprop --wp-radius - The radius of the corners.
  */
-export class WpModel extends LitElement {
+export class WpModel extends ModelSourceElement {
   static override styles = [
     tokens,
     controls,
@@ -51,79 +49,39 @@ export class WpModel extends LitElement {
     `,
   ];
 
-  static override get observedAttributes(): string[] {
-    return [...super.observedAttributes, 'id']; // elements look for their model by its id
-  }
-
-  /**
-   * The model: `wp:fable-25m`, a Hugging Face id, the address of a model, or (as a property) a URL or files. Changing
-   * it disposes the model and loads the new one.
-   */
-  @property({ converter: textAttribute }) src: ModelSource | undefined;
-
-  /** Bits of a weight on the device: `auto`, `4bit`, `8bit` or `f16`. */
-  @property({ converter: oneOf<Precision>('auto', '4bit', '8bit', 'f16') }) precision: Precision = 'auto';
-
-  /** What runs the model: `auto`, `webgpu` or `wasm`. */
-  @property({ converter: oneOf<BackendName | 'auto'>('auto', 'webgpu', 'wasm') }) backend: BackendName | 'auto' =
-    'auto';
-
-  /** Tokens of context to make room for. */
-  @property({ attribute: 'context-length', converter: numberAttribute }) contextLength: number | undefined;
-
-  /** `eager` loads at once; `lazy` when the element comes into view or the model is first used. */
-  @property({ converter: oneOf<'eager' | 'lazy'>('eager', 'lazy') }) loading: 'eager' | 'lazy' = 'eager';
-
-  readonly #owner = new ModelOwner(this);
-
   constructor() {
     super();
-    new ContextProvider(this, { context: modelContext, initialValue: this.#owner.session });
-  }
-
-  override connectedCallback(): void {
-    super.connectedCallback();
-    announceProvider();
-  }
-
-  override disconnectedCallback(): void {
-    super.disconnectedCallback();
-    announceProvider();
-  }
-
-  override attributeChangedCallback(name: string, old: string | null, value: string | null): void {
-    super.attributeChangedCallback(name, old, value);
-    if (name === 'id' && this.isConnected) announceProvider();
+    new ContextProvider(this, { context: modelContext, initialValue: this.owner.session });
   }
 
   /** Where the model is in its life. Reflected as the attribute `state`. */
   get state(): ModelStatus {
-    return this.#owner.session.status;
+    return this.owner.session.status;
   }
 
   /** The loaded model, or undefined. */
   get model(): Model | undefined {
-    return this.#owner.session.model;
+    return this.owner.session.model;
   }
 
   /** How far loading is; undefined when nothing loads. */
   get progress(): LoadProgress | undefined {
-    return this.#owner.session.progress;
+    return this.owner.session.progress;
   }
 
   /** Why the state is `failed`; otherwise undefined. */
   get error(): WpError | undefined {
-    return this.#owner.session.error;
+    return this.owner.session.error;
   }
 
   /** The model's life as an object that other elements follow. */
   get session(): ModelSession {
-    return this.#owner.session;
+    return this.owner.session;
   }
 
   /** Resolves to the model, loading it if need be. Rejects with a WpError, or an AbortError after `cancel()`. */
   load(): Promise<Model> {
-    return this.#owner.load();
+    return this.owner.load();
   }
 
   /** Cancels the load, or the answers in progress. */
@@ -156,7 +114,7 @@ export class WpModel extends LitElement {
     if (state.status === 'loading') {
       return progressView(nameOfSource(this.src), state.progress, () => this.cancel());
     }
-    if (state.status === 'failed') return failureView(state.error, () => this.#owner.loadQuietly());
+    if (state.status === 'failed') return failureView(state.error, () => this.owner.loadQuietly());
     return nothing;
   }
 }

@@ -1,9 +1,18 @@
 // The pieces of <wp-chat> as templates: its head, the panel of the system prompt, the empty state. They hold no state.
 
 import { html, nothing, type TemplateResult } from 'lit';
-import type { ModelInfo } from '../../runtime/index.ts';
+import { WpError, type ModelInfo } from '../../runtime/index.ts';
+import type { ModelStatus } from '../model-session.ts';
 import { formatCount, formatNumber } from './format.ts';
 import { icons } from './icons.ts';
+
+export const STATUS_TEXTS: Record<ModelStatus, string> = {
+  idle: 'Not loaded',
+  loading: 'Loading',
+  ready: 'Ready',
+  generating: 'Answering',
+  failed: 'Failed',
+};
 
 export interface HeaderState {
   name: string;
@@ -107,4 +116,19 @@ export function emptyView(suggestions: readonly string[], send: (text: string) =
       </div>
     </div>
   `;
+}
+
+/** A chat that has no model: what to do about it. `id` is what its attribute `for` says. */
+export function noModelError(id: string): WpError {
+  return id
+    ? new WpError(
+        'not-found',
+        `This page has no element with a model and the id “${id}”.`,
+        'Give the <wp-model> that id, or correct the attribute `for`.',
+      )
+    : new WpError(
+        'invalid-source',
+        'This chat has no model.',
+        'Give it a src such as "wp:fable-25m", put it inside a <wp-model>, or name one with for="its-id".',
+      );
 }
