@@ -105,7 +105,8 @@ function bootstrapUrl(url: URL): URL | string {
 
 async function spawnNodeWorker(reportDeath: (error: WpError) => void): Promise<SpawnedWorker> {
   const { Worker: NodeWorker } = await import('node:worker_threads');
-  const worker = new NodeWorker(workerUrl());
+  // Flags of the host (`--input-type`, loaders) are about its own entry file.
+  const worker = new NodeWorker(workerUrl(), { execArgv: [] });
   const dead = (message: string): void =>
     reportDeath(new WpError('worker-failed', `The model worker stopped: ${message}.`, 'Load the model again.'));
   worker.on('error', (error) => dead(error instanceof Error ? error.message : String(error)));

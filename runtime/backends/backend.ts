@@ -46,11 +46,48 @@ export interface Program {
   ready(): Promise<void>;
   /** Runs one step; resolves to the logits [outputs, vocabulary], a fresh array. Rejects with `device-lost`. */
   run(inputs: StepInputs): Promise<Float32Array>;
+  /**
+   * Sampling on the device, for the decode loop to run ahead: the next step starts before the last token is read. Undefined
+   * where the backend leaves sampling to the host.
+   */
+  readonly deviceSampling?: DeviceSampling | undefined;
   memory(): MemoryUse;
   /** What ran, for benches and the profiler: dispatches (or kernel calls) and bytes of weights read in one decode step. */
   profile(): ProgramProfile;
   /** Frees all that the program holds. Idempotent. */
   dispose(): void;
+}
+
+/** How to choose a token: the meaning of each field is that of GenerationOptions. */
+export interface SamplingChoice {
+  temperature: number;
+  topK: number;
+  topP: number;
+  minP: number;
+  repetitionPenalty: number;
+}
+
+/** A step that chooses its token on the device. */
+export interface SampledStep {
+  /** The token to feed, or undefined for the token that the step before chose, which the host may not know yet. */
+  tokenId: number | undefined;
+  /** [1, headDim]: see StepInputs. */
+  rotary: Float32Array;
+  past: number;
+  /** Uniform in [0, 1): the host's generator gives it, so that the same seed gives the same text. */
+  uniform: number;
+}
+
+export interface DeviceSampling {
+  /** Whether these options can be done on the device exactly (up to rounding) as the host's sampler does them. */
+  supports(choice: SamplingChoice): boolean;
+  /** Starts a run: `seen` are the tokens that the repetition penalty counts (chosen tokens join them on the device). */
+  begin(choice: SamplingChoice, seen: Iterable<number>): void;
+  /**
+   * Submits a step at once and resolves to its token. Steps may be in flight together, in order; a step that turns out not to
+   * be wanted only wrote cache positions that the next real step writes again. Rejects as `Program.run` does.
+   */
+  step(step: SampledStep): Promise<number>;
 }
 
 export interface ProgramProfile {
