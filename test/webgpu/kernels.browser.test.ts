@@ -6,6 +6,7 @@ import { PipelineCache } from '../../runtime/backends/webgpu/pipelines.ts';
 import { Random } from '../support/random.ts';
 import { skip } from '../support/skip.ts';
 import { ATTENTION_CASES } from './cases/attention.ts';
+import { FUSED_CASES } from './cases/fused.ts';
 import { LINEAR_CASES } from './cases/linear.ts';
 import { ROW_CASES } from './cases/rows.ts';
 import { missingGpu } from './missing-gpu.ts';
@@ -25,7 +26,7 @@ describe('WebGPU kernels', function () {
 
   after(() => backend?.dispose());
 
-  for (const kernelCase of [...ROW_CASES, ...LINEAR_CASES, ...ATTENTION_CASES]) {
+  for (const kernelCase of [...ROW_CASES, ...LINEAR_CASES, ...FUSED_CASES, ...ATTENTION_CASES]) {
     it(kernelCase.name, async function () {
       const unsupported = kernelCase.unsupported?.(backend.profile);
       if (unsupported) skip(this, unsupported);

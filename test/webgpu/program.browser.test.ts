@@ -121,8 +121,9 @@ describe('WebGPU program', function () {
   });
 
   it('refuses a context whose cache no binding can show, before it allocates', async () => {
-    const backend = await createWebGpuBackend({ maxStorageBindingBytes: 1024 });
-    await expectCode('out-of-memory', backend.compile(graph, options));
+    // 64 bytes a position in each cache.
+    const backend = await createWebGpuBackend({ maxStorageBindingBytes: 4096 });
+    await expectCode('out-of-memory', backend.compile(graph, { ...options, contextLength: 128 }));
     backend.dispose();
   });
 });

@@ -23,6 +23,8 @@ export interface DeviceProfile {
   maxStorageBindingBytes: number;
   maxBufferBytes: number;
   maxWorkgroupStorageBytes: number;
+  /** Storage buffers that one kernel may bind. */
+  maxStorageBuffers: number;
   maxInvocationsPerWorkgroup: number;
   /** Workgroups along one dimension of a dispatch. */
   maxWorkgroupsPerDimension: number;
@@ -40,6 +42,7 @@ export function deviceProfile(device: GPUDevice, info: GPUAdapterInfo, browser: 
     isSoftware: isSoftwareAdapter(info),
     maxStorageBindingBytes: limits.maxStorageBufferBindingSize,
     maxBufferBytes: limits.maxBufferSize,
+    maxStorageBuffers: limits.maxStorageBuffersPerShaderStage,
     maxWorkgroupStorageBytes: limits.maxComputeWorkgroupStorageSize,
     maxInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
     maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,

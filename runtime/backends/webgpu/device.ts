@@ -28,6 +28,7 @@ const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query', 'chromium
 const WANTED_LIMITS = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
   'maxComputeWorkgroupStorageSize',
   'maxComputeInvocationsPerWorkgroup',
   'maxComputeWorkgroupSizeX',

@@ -9,7 +9,7 @@ import type { AttentionPrefillVariant } from './kernels/attention-prefill.wgsl.t
 import { reductionFor } from './kernels/kernel.ts';
 import { matmulWorkgroupBytes } from './kernels/matmul.ts';
 import type { MatmulVariant } from './kernels/matmul.wgsl.ts';
-import type { MatvecVariant } from './kernels/matvec.wgsl.ts';
+import type { MatvecVariant } from './kernels/matvec-variant.ts';
 import { chunkFormat } from './kernels/weight-format.wgsl.ts';
 
 export interface Requirements {

@@ -2,7 +2,7 @@
 
 import type { Graph, Operation } from '../../graph/types.ts';
 import type { DeviceProfile } from './device-profile.ts';
-import { always, type LoweredOperation } from './kernel-calls.ts';
+import { type Alternative, always, type LoweredOperation } from './kernel-calls.ts';
 import { attentionDecodeKernel, attentionSplits } from './kernels/attention-decode.ts';
 import { partialSize } from './kernels/attention-decode.wgsl.ts';
 import { attentionMergeKernel } from './kernels/attention-merge.ts';
@@ -13,7 +13,10 @@ import { call, type LoweringContext, stateBuffer, STEP_BUFFER, valueBuffer } fro
 
 type Attention = Operation & { op: 'attention' };
 
-export function lowerAttention(operation: Attention, { profile, contextLength }: LoweringContext): LoweredOperation {
+export function lowerAttention(
+  operation: Attention,
+  { profile, contextLength, step }: LoweringContext,
+): LoweredOperation {
   const { heads, keyValueHeads, headDim, scale, window, keyState, valueState } = operation.attributes;
   requireMultiple('headDim', headDim, 4);
   const shape = { heads, keyValueHeads, headDim, context: contextLength, scale, window };
@@ -31,24 +34,23 @@ export function lowerAttention(operation: Attention, { profile, contextLength }:
   const inputs = [STEP_BUFFER, valueBuffer(operation.inputs[0]), stateBuffer(keyState), stateBuffer(valueState)];
   const result = valueBuffer(operation.outputs[0]);
   const partials = { kind: 'partials' } as const;
-  return {
-    operation: 'attention',
-    layer: operation.layer,
-    alternatives: [
-      {
-        serves: (sizes) => sizes.tokens === 1 && attentionSplits(decode, sizes) === 1,
-        calls: [call(attentionDecodeKernel, { ...decode, output: 'result' }, undefined, [...inputs, result])],
-      },
-      {
-        serves: ({ tokens }) => tokens === 1,
-        calls: [
-          call(attentionDecodeKernel, { ...decode, output: 'partials' }, undefined, [...inputs, partials]),
-          call(attentionMergeKernel, merge, undefined, [STEP_BUFFER, partials, result]),
-        ],
-      },
-      { serves: always, calls: [call(attentionPrefillKernel, prefill, undefined, [...inputs, result])] },
-    ],
-  };
+  const alternatives: Alternative[] =
+    step === 'decode'
+      ? [
+          {
+            serves: (sizes) => attentionSplits(decode, sizes) === 1,
+            calls: [call(attentionDecodeKernel, { ...decode, output: 'result' }, undefined, [...inputs, result])],
+          },
+          {
+            serves: always,
+            calls: [
+              call(attentionDecodeKernel, { ...decode, output: 'partials' }, undefined, [...inputs, partials]),
+              call(attentionMergeKernel, merge, undefined, [STEP_BUFFER, partials, result]),
+            ],
+          },
+        ]
+      : [{ serves: always, calls: [call(attentionPrefillKernel, prefill, undefined, [...inputs, result])] }];
+  return { operation: 'attention', layer: operation.layer, alternatives };
 }
 
 /** Bytes of the parts that a split attention may leave, over all layers; 0 when no context needs more than one split. */

@@ -1,4 +1,4 @@
-// A linear layer: matvec for one row, matmul for more; a dispatch for each piece of the matrix.
+// A linear layer of a step that is not fused: matmul, or matvec where one output is wanted; a dispatch for each piece of the matrix.
 
 import type { Operation } from '../../graph/types.ts';
 import { always, type BufferReference, type LoweredOperation } from './kernel-calls.ts';
@@ -47,8 +47,9 @@ export function lowerLinear(operation: Operation & { op: 'linear' }, context: Lo
   return {
     operation: 'linear',
     layer: operation.layer,
+    // Few steps of one token come here: only the outputs are worth a kernel of their own.
     alternatives: [
-      { serves: hasOneRow(tokens), calls: matvecs },
+      ...(tokens === 'tokens' ? [] : [{ serves: hasOneRow(tokens), calls: matvecs }]),
       { serves: always, calls: matmuls },
     ],
   };

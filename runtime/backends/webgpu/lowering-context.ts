@@ -13,6 +13,8 @@ export interface LoweringContext {
   profile: DeviceProfile;
   weights: WeightStore;
   contextLength: number;
+  /** Steps of one token and one output, or any other. */
+  step: 'decode' | 'general';
 }
 
 export const STEP_BUFFER: BufferReference = { kind: 'step' };

@@ -34,7 +34,7 @@ export function lowerOperations(context: LoweringContext): LoweredOperation[] {
   });
 }
 
-function lowerOperation(operation: Operation, context: LoweringContext): LoweredOperation {
+export function lowerOperation(operation: Operation, context: LoweringContext): LoweredOperation {
   switch (operation.op) {
     case 'linear':
       return lowerLinear(operation, context);

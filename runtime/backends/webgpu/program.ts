@@ -2,36 +2,26 @@
 // uniform, then replays the calls that serve its sizes. What cannot change between steps is never made again.
 
 import { unreachable, WpError } from '../../errors.ts';
-import { type ActivationPlan, planActivations } from '../../graph/memory-plan.ts';
 import { valueBytes } from '../../graph/shapes.ts';
 import { weightBytesRead } from '../../graph/sizes.ts';
-import type { Graph, ValueId } from '../../graph/types.ts';
+import type { Graph } from '../../graph/types.ts';
 import { formatBytes, FORMATS, type PackedMatrix } from '../../quantization/formats.ts';
 import type { CompileOptions, MemoryUse, Program, ProgramProfile, StepInputs } from '../backend.ts';
 import { BufferLedger } from './buffers.ts';
 import { ConstantPool } from './constants.ts';
 import type { DeviceProfile } from './device-profile.ts';
 import { deviceLostError, DeviceWatch } from './device-watch.ts';
-import type { Alternative, BufferReference, KernelCall, LoweredOperation } from './kernel-calls.ts';
-import type { KernelInstance, StepSizes } from './kernels/kernel.ts';
+import type { KernelCall } from './kernel-calls.ts';
+import type { StepSizes } from './kernels/kernel.ts';
 import { partialsBytes } from './lower-attention.ts';
-import { lowerOperations } from './lowering.ts';
 import { PipelineCache } from './pipelines.ts';
 import { ReadbackPool } from './readback.ts';
+import { type CompiledPipelines, type ResolveBuffer, ScheduleRunner } from './schedule-runner.ts';
+import { decodeSchedule, generalSchedule } from './schedule.ts';
 import { WeightStore } from './weight-store.ts';
 
 /** Dispatches of one submit. The browser's work on the next ones overlaps the GPU's on these. */
 const DISPATCHES_PER_SUBMIT = 24;
-
-interface PreparedCall {
-  kernel: KernelInstance;
-  pipeline: GPUComputePipeline;
-  bindGroup: GPUBindGroup;
-}
-
-interface PreparedOperation {
-  alternatives: readonly { serves: Alternative['serves']; calls: readonly PreparedCall[] }[];
-}
 
 export class WebGpuProgram implements Program {
   readonly #device: GPUDevice;
@@ -43,14 +33,14 @@ export class WebGpuProgram implements Program {
   readonly #ledger: BufferLedger;
   readonly #readback: ReadbackPool;
   readonly #weights: WeightStore;
-  readonly #plan: ActivationPlan;
-  readonly #operations: readonly LoweredOperation[];
-  readonly #slots: GPUBuffer[] = [];
+  /** Of one token with one output, and of all other steps. */
+  readonly #decode: ScheduleRunner;
+  readonly #general: ScheduleRunner;
   readonly #states = new Map<string, GPUBuffer>();
   #step: GPUBuffer | undefined;
   readonly #constants: ConstantPool;
   #partials: GPUBuffer | undefined;
-  #prepared: readonly PreparedOperation[] | undefined;
+  #isReady = false;
   #isDisposed = false;
 
   /** Starts to compile all pipelines. Throws for what this device cannot run; call `allocate` next. */
@@ -72,9 +62,11 @@ export class WebGpuProgram implements Program {
     this.#readback = new ReadbackPool(this.#ledger);
     this.#constants = new ConstantPool(this.#ledger);
     this.#weights = new WeightStore(this.#ledger, graph.weights, options.formats, profile);
-    this.#plan = planActivations(graph, this.#largestDims());
-    const { contextLength } = options;
-    this.#operations = lowerOperations({ graph, profile, weights: this.#weights, contextLength });
+    const { maxTokens, maxOutputs, contextLength } = options;
+    const dims = { tokens: maxTokens, outputs: maxOutputs, batch: 1, context: contextLength, past: contextLength };
+    const context = { graph, profile, weights: this.#weights, contextLength };
+    this.#decode = new ScheduleRunner(graph, decodeSchedule(context, dims));
+    this.#general = new ScheduleRunner(graph, generalSchedule(context, dims));
     this.#checkBindingSizes();
     // `ready` awaits them; until then their failures wait there.
     for (const { kernel } of this.#calls()) pipelines.get(kernel).catch(() => undefined);
@@ -86,9 +78,8 @@ export class WebGpuProgram implements Program {
     const storage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
     this.#step = await this.#ledger.create('other', 'step', 16, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
     await this.#constants.allocate([...this.#calls()].flatMap(({ buffers }) => buffers));
-    for (const [index, { bytes }] of this.#plan.slots.entries()) {
-      this.#slots.push(await this.#ledger.create('activations', `activations ${index}`, bytes, storage));
-    }
+    await this.#general.allocate(this.#ledger, 'activations', 'activations');
+    await this.#decode.allocate(this.#ledger, 'other', 'decode activations');
     for (const state of this.#graph.states) {
       const bytes = valueBytes(state, { context: contextLength });
       this.#states.set(state.name, await this.#ledger.create('keyValueCache', state.name, bytes, storage));
@@ -99,26 +90,21 @@ export class WebGpuProgram implements Program {
 
   async setWeight(name: string, matrix: PackedMatrix): Promise<void> {
     this.#checkUsable();
-    this.#prepared = undefined;
+    this.#isReady = false;
     await this.#weights.set(name, matrix);
   }
 
   async ready(): Promise<void> {
     this.#checkUsable();
     this.#weights.checkComplete();
-    const calls = [...this.#calls()];
-    const pipelines = await Promise.race([
-      Promise.all(calls.map(({ kernel }) => this.#pipelines.get(kernel))),
-      this.#watch.failure,
-    ]);
+    const kernels = new Map([...this.#calls()].map(({ kernel }) => [kernel.key, kernel]));
+    const compiling = [...kernels].map(async ([key, kernel]) => [key, await this.#pipelines.get(kernel)] as const);
+    const compiled: CompiledPipelines = new Map(await Promise.race([Promise.all(compiling), this.#watch.failure]));
     this.#checkUsable();
-    const pipelineOf = new Map(calls.map((call, index) => [call, pipelines[index]!]));
-    this.#prepared = this.#operations.map(({ alternatives }) => ({
-      alternatives: alternatives.map(({ serves, calls }) => ({
-        serves,
-        calls: calls.map((call) => this.#prepare(call, pipelineOf.get(call)!)),
-      })),
-    }));
+    for (const runner of [this.#decode, this.#general]) {
+      runner.prepare(this.#device, this.#pipelines, compiled, (reference) => this.#resource(reference));
+    }
+    this.#isReady = true;
   }
 
   /** Everything is written and submitted before the promise is returned; only the result is waited for. */
@@ -126,7 +112,7 @@ export class WebGpuProgram implements Program {
     this.#checkUsable();
     const sizes = this.#checkInputs(inputs);
     const logits = this.#graph.values[this.#graph.outputs['logits']!]!;
-    const bytes = valueBytes(logits, { ...this.#largestDims(), ...sizes });
+    const bytes = valueBytes(logits, { ...this.#general.schedule.dims, ...sizes });
     // With no room to copy into, waiting for it must come first: the inputs are then copied before.
     const staging = bytes === 0 ? undefined : this.#readback.take(bytes);
     if (bytes > 0 && !staging) {
@@ -143,7 +129,7 @@ export class WebGpuProgram implements Program {
 
   profile(): ProgramProfile {
     const sizes: StepSizes = { tokens: 1, past: 0, outputs: 1 };
-    const chosen = this.#operations.map(({ operation, alternatives }) => ({
+    const chosen = this.#decode.schedule.operations.map(({ operation, alternatives }) => ({
       operation,
       calls: alternatives.find(({ serves }) => serves(sizes))!.calls,
     }));
@@ -162,7 +148,7 @@ export class WebGpuProgram implements Program {
 
   dispose(): void {
     this.#isDisposed = true;
-    this.#prepared = undefined;
+    this.#isReady = false;
     this.#ledger.destroyAll();
   }
 
@@ -173,8 +159,9 @@ export class WebGpuProgram implements Program {
     bytes: number,
   ): Promise<Float32Array> {
     this.#checkUsable();
-    this.#writeInputs(inputs, sizes);
-    this.#submit(sizes, staging, bytes);
+    const runner = sizes.tokens === 1 && sizes.outputs === 1 ? this.#decode : this.#general;
+    this.#writeInputs(runner, inputs, sizes);
+    this.#submit(runner, sizes, staging, bytes);
     if (!staging) return new Float32Array(0);
     try {
       const numbers = await Promise.race([this.#readback.read(staging, bytes), this.#watch.failure]);
@@ -189,20 +176,18 @@ export class WebGpuProgram implements Program {
     }
   }
 
-  #writeInputs({ tokenIds, rotary, outputRows }: StepInputs, sizes: StepSizes): void {
+  #writeInputs(runner: ScheduleRunner, { tokenIds, rotary, outputRows }: StepInputs, sizes: StepSizes): void {
     const { queue } = this.#device;
     queue.writeBuffer(this.#step!, 0, new Uint32Array([sizes.tokens, sizes.past, sizes.outputs, 0]));
     for (const [name, numbers] of Object.entries({ tokenIds, rotary, outputRows })) {
       const id = this.#graph.inputs[name];
       if (id === undefined || numbers.length === 0) continue;
-      queue.writeBuffer(this.#slotOf(id), 0, numbers.buffer as ArrayBuffer, numbers.byteOffset, numbers.byteLength);
+      queue.writeBuffer(runner.buffer(id), 0, numbers.buffer as ArrayBuffer, numbers.byteOffset, numbers.byteLength);
     }
   }
 
-  #submit(sizes: StepSizes, staging: GPUBuffer | undefined, bytes: number): void {
-    const calls = this.#prepared!.flatMap(
-      ({ alternatives }) => alternatives.find(({ serves }) => serves(sizes))!.calls,
-    );
+  #submit(runner: ScheduleRunner, sizes: StepSizes, staging: GPUBuffer | undefined, bytes: number): void {
+    const calls = runner.callsFor(sizes);
     for (let start = 0; start < calls.length; start += DISPATCHES_PER_SUBMIT) {
       const encoder = this.#device.createCommandEncoder();
       const pass = encoder.beginComputePass();
@@ -215,22 +200,13 @@ export class WebGpuProgram implements Program {
       }
       pass.end();
       if (staging && start + DISPATCHES_PER_SUBMIT >= calls.length) {
-        encoder.copyBufferToBuffer(this.#slotOf(this.#graph.outputs['logits']!), 0, staging, 0, bytes);
+        encoder.copyBufferToBuffer(runner.buffer(this.#graph.outputs['logits']!), 0, staging, 0, bytes);
       }
       this.#device.queue.submit([encoder.finish()]);
     }
   }
 
-  #prepare(call: KernelCall, pipeline: GPUComputePipeline): PreparedCall {
-    const bindGroup = this.#device.createBindGroup({
-      label: call.kernel.key,
-      layout: this.#pipelines.layout(call.kernel.bindings),
-      entries: call.buffers.map((reference, binding) => ({ binding, resource: this.#resource(reference) })),
-    });
-    return { kernel: call.kernel, pipeline, bindGroup };
-  }
-
-  #resource(reference: BufferReference): GPUBufferBinding {
+  #resource(reference: Parameters<ResolveBuffer>[0]): GPUBufferBinding {
     switch (reference.kind) {
       case 'step':
         return { buffer: this.#step! };
@@ -246,30 +222,14 @@ export class WebGpuProgram implements Program {
         return { buffer: this.#weights.plane(reference.weight, reference.piece) };
       case 'scales':
         return { buffer: this.#weights.scales(reference.weight, reference.piece) };
-      // A slot may be larger than the value, and than what one binding can show.
-      case 'value':
-        return { buffer: this.#slotOf(reference.id), size: this.#valueBytes(reference.id) };
       default:
         return unreachable(reference);
     }
   }
 
-  #slotOf(id: ValueId): GPUBuffer {
-    return this.#slots[this.#plan.slotOf.get(id)!]!;
-  }
-
-  /** Rounded up to whole vec4s, which the slots have room for. */
-  #valueBytes(id: ValueId): number {
-    return Math.ceil(valueBytes(this.#graph.values[id]!, this.#largestDims()) / 16) * 16;
-  }
-
   *#calls(): Generator<KernelCall> {
-    for (const { alternatives } of this.#operations) for (const { calls } of alternatives) yield* calls;
-  }
-
-  #largestDims(): { tokens: number; outputs: number; batch: number; context: number; past: number } {
-    const { maxTokens, maxOutputs, contextLength } = this.#options;
-    return { tokens: maxTokens, outputs: maxOutputs, batch: 1, context: contextLength, past: contextLength };
+    yield* this.#decode.calls();
+    yield* this.#general.calls();
   }
 
   #checkUsable(): void {
@@ -281,12 +241,12 @@ export class WebGpuProgram implements Program {
     const { maxStorageBindingBytes } = this.#profile;
     const states = this.#graph.states.map((state) => ({
       name: state.name,
-      bytes: valueBytes(state, this.#largestDims()),
+      bytes: valueBytes(state, this.#general.schedule.dims),
       hint: 'Use a shorter context.',
     }));
     const values = this.#graph.values.map(({ id, name }) => ({
       name,
-      bytes: this.#valueBytes(id),
+      bytes: this.#general.valueBytes(id),
       hint: 'Use shorter prefill chunks or fewer outputs a step.',
     }));
     const tooLarge = [...states, ...values].find(({ bytes }) => bytes > maxStorageBindingBytes);
@@ -300,7 +260,7 @@ export class WebGpuProgram implements Program {
   }
 
   #checkInputs({ tokenIds, rotary, outputRows, past }: StepInputs): StepSizes {
-    if (!this.#prepared) throw new WpError('internal', 'A program was run before it was ready.');
+    if (!this.#isReady) throw new WpError('internal', 'A program was run before it was ready.');
     const { maxTokens, maxOutputs, contextLength } = this.#options;
     const tokens = tokenIds.length;
     expectRange('tokens', tokens, 1, maxTokens);

@@ -5,7 +5,7 @@ import {
   type MatmulVariant,
 } from '../../../runtime/backends/webgpu/kernels/matmul.wgsl.ts';
 import { matvecKernel } from '../../../runtime/backends/webgpu/kernels/matvec.ts';
-import type { MatvecVariant } from '../../../runtime/backends/webgpu/kernels/matvec.wgsl.ts';
+import type { MatvecVariant } from '../../../runtime/backends/webgpu/kernels/matvec-variant.ts';
 import { linear } from '../../../runtime/ops/linear.ts';
 import type { FormatName } from '../../../runtime/quantization/formats.ts';
 import type { Random } from '../../support/random.ts';

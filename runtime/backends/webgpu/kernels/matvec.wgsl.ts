@@ -1,38 +1,23 @@
-import type { FormatName } from '../../../quantization/formats.ts';
-import { type Reduction, repeat } from './kernel.ts';
+import { activationFunction } from './activation.wgsl.ts';
+import { repeat } from './kernel.ts';
+import { matvecEpilogue } from './matvec-epilogue.wgsl.ts';
+import type { MatvecVariant } from './matvec-variant.ts';
 import { reduceBuiltins, reduceMemory, reduceStatements } from './reduce.wgsl.ts';
 import { type ChunkFormat, chunkFormat, float, scaleFunction } from './weight-format.wgsl.ts';
 
-export interface MatvecVariant {
-  kernel: 'matvec';
-  format: FormatName;
-  /** Rows of this piece of the matrix, and the matrix's row that is its first. */
-  rows: number;
-  firstRow: number;
-  columns: number;
-  hasBias: boolean;
-  /** Threads that share a row: a power of two. */
-  lanes: number;
-  /** Rows that each thread takes part in. */
-  rowsPerThread: number;
-  workgroupSize: number;
-  reduction: Reduction;
-}
-
-export function rowsPerWorkgroup({ workgroupSize, lanes, rowsPerThread }: MatvecVariant): number {
-  return (workgroupSize / lanes) * rowsPerThread;
-}
-
-/** `lanes` threads a group of rows; lane l takes chunks l, l + lanes, … of each of its rows. */
+/** `lanes` threads a unit of rows; lane l takes chunks l, l + lanes, … of each of its rows. */
 export function matvecWgsl(variant: MatvecVariant): string {
-  const { format, rows, firstRow, columns, hasBias, lanes, rowsPerThread, workgroupSize, reduction } = variant;
+  const { format, columns, lanes, rowsPerThread, workgroupSize, reduction, normEpsilon, activation } = variant;
   const chunk = chunkFormat(format, columns);
   const vectors = chunk.columns / 4;
-  const shape = { reduction, workgroupSize, lanes, values: rowsPerThread };
+  const hasNorm = normEpsilon !== undefined;
+  const shape = { reduction, workgroupSize, lanes, values: rowsPerThread + (hasNorm ? 1 : 0) };
+  const epilogue = matvecEpilogue(variant);
   return `
 const CHUNKS = ${columns / chunk.columns}u;
-const ROWS = ${rows}u;
+const UNITS = ${epilogue.units}u;
 ${scaleFunction(chunk)}
+${activation ? activationFunction(activation, 'f32') : ''}
 ${reduceMemory(shape)}
 
 @compute @workgroup_size(${workgroupSize})
@@ -42,22 +27,41 @@ fn main(
   @builtin(local_invocation_index) thread: u32${reduceBuiltins(reduction)}
 ) {
   let lane = thread % ${lanes}u;
-  let workgroupIndex = workgroup.y * workgroupCount.x + workgroup.x;
-  let firstRow = workgroupIndex * ${rowsPerWorkgroup(variant)}u + thread / ${lanes}u * ${rowsPerThread}u;
-  // Rows past the end are computed as copies of the last one and not written, so that all threads stay together.
-  ${repeat(rowsPerThread, (r) => `let start${r} = min(firstRow + ${r}u, ROWS - 1u) * CHUNKS;`, '\n  ')}
-  ${repeat(rowsPerThread, (r) => `var sum${r} = 0.0;`, '\n  ')}
+  let ownUnit = (workgroup.y * workgroupCount.x + workgroup.x) * ${workgroupSize / lanes}u + thread / ${lanes}u;
+  // Units past the end are computed as copies of the last one and not written, so that all threads stay together.
+  let unit = min(ownUnit, UNITS - 1u);
+  ${repeat(rowsPerThread, (r) => `let row${r} = ${epilogue.row(r)};`, '\n  ')}
+  ${repeat(shape.values, (i) => `var sum${i} = 0.0;`, '\n  ')}
   for (var i = lane; i < CHUNKS; i += ${lanes}u) {
-    ${repeat(rowsPerThread, (r) => `let word${r} = plane[start${r} + i];`, '\n    ')}
-    ${repeat(vectors, (v) => `let x${v} = x[i * ${vectors}u + ${v}u];`, '\n    ')}
+    ${repeat(rowsPerThread, (r) => `let word${r} = plane[row${r} * CHUNKS + i];`, '\n    ')}
+    ${hasNorm ? normedLoads(vectors, rowsPerThread) : repeat(vectors, (v) => `let x${v} = x[i * ${vectors}u + ${v}u];`, '\n    ')}
     ${chunk.offset === 0 ? '' : offsetStatement(chunk)}
     ${repeat(rowsPerThread, (r) => rowStatement(chunk, r), '\n    ')}
   }
   ${reduceStatements(shape)}
-  if (lane == 0u) {
-    ${repeat(rowsPerThread, (r) => writeStatement(r, firstRow, hasBias), '\n    ')}
+  if (lane == 0u && ownUnit < UNITS) {
+    ${hasNorm ? `let inverse = inverseSqrt(sum${rowsPerThread} / ${float(columns)} + ${float(normEpsilon)});` : ''}
+    ${repeat(rowsPerThread, (r) => `let value${r} = ${finished(variant, r)};`, '\n    ')}
+    ${epilogue.write}
   }
 }`;
+}
+
+// The norm's factor is the same for all columns, so it waits until the end: Σ w·x·gain is divided by the root of the mean
+// of x², which is summed beside.
+function normedLoads(vectors: number, sumOfSquares: number): string {
+  return repeat(
+    vectors,
+    (v) => `let raw${v} = x[i * ${vectors}u + ${v}u];
+    let x${v} = raw${v} * gain[i * ${vectors}u + ${v}u];
+    sum${sumOfSquares} += dot(raw${v}, raw${v});`,
+    '\n    ',
+  );
+}
+
+function finished({ firstRow, hasBias, normEpsilon }: MatvecVariant, row: number): string {
+  const sum = normEpsilon === undefined ? `sum${row}` : `sum${row} * inverse`;
+  return hasBias ? `${sum} + bias[${firstRow}u + row${row}]` : sum;
 }
 
 /** Σ (code − offset)·x = Σ code·x − offset·Σ x: the second sum is shared by all rows. */
@@ -70,12 +74,5 @@ function rowStatement(chunk: ChunkFormat, row: number): string {
   const products = repeat(chunk.columns / 4, (v) => `dot(${chunk.vector(`word${row}`, v)}, x${v})`, ' + ');
   const centred = chunk.offset === 0 ? products : `${products} - offset`;
   if (!chunk.isScaled) return `sum${row} += ${centred};`;
-  return `sum${row} += (${centred}) * chunkScale(start${row} + i);`;
-}
-
-function writeStatement(row: number, firstRow: number, hasBias: boolean): string {
-  const index = `${firstRow}u + firstRow + ${row}u`;
-  return `if (firstRow + ${row}u < ROWS) {
-      result[${index}] = sum${row}${hasBias ? ` + bias[${index}]` : ''};
-    }`;
+  return `sum${row} += (${centred}) * chunkScale(row${row} * CHUNKS + i);`;
 }
