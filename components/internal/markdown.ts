@@ -60,6 +60,7 @@ export function renderBlocks(blocks: Token[], text: string): DocumentFragment {
   return getPurifier().sanitize(html, {
     ALLOWED_TAGS,
     ALLOWED_ATTR: ALLOWED_ATTRIBUTES,
+    ADD_URI_SAFE_ATTR: ['align', 'start'], // their values are no addresses
     ALLOWED_URI_REGEXP: /^(?:https?|mailto|tel):/i,
     ALLOW_DATA_ATTR: false,
     ALLOW_ARIA_ATTR: false,

@@ -163,6 +163,9 @@ describe('markdown', () => {
     expect(box.querySelector('figure pre')?.textContent).to.equal("const x = 1;\n\nconst y = '``';\n");
     expect(box.querySelectorAll('td')).to.have.length(2);
     expect(box.querySelector('ol')?.children).to.have.length(2);
+    expect([...box.querySelectorAll('td')].map((cell) => cell.align)).to.deep.equal(['', 'center']);
+    box.replaceChildren();
+    expect(show('7. seven\n8. eight').querySelector('ol')?.start).to.equal(7);
   });
 
   it('the same document whether it comes whole or by single characters', () => {
