@@ -1,6 +1,6 @@
 // Uniforms that never change, such as the sizes of a matrix product: all distinct ones in one buffer.
 
-import { BufferLedger } from './buffers.ts';
+import { type BufferLedger } from './buffers.ts';
 import type { BufferReference } from './kernel-calls.ts';
 
 /** WebGPU's largest minUniformBufferOffsetAlignment. */

@@ -71,6 +71,7 @@ export class WebGpuBackend implements Backend {
   async compile(graph: Graph, options: CompileOptions): Promise<WebGpuProgram> {
     this.#watch.check();
     const program = new WebGpuProgram(this.device, this.profile, this.#watch, this.#pipelines, graph, options);
+    for (const other of this.#programs) if (other.isDisposed) this.#programs.delete(other);
     this.#programs.add(program);
     try {
       await program.allocate();

@@ -6,7 +6,7 @@ import type { DeviceProfile } from './device-profile.ts';
 import type { BufferReference, KernelCall } from './kernel-calls.ts';
 import { instantiate, type Kernel, requireMultiple, type Variant } from './kernels/kernel.ts';
 import { rowCount, type Rows, rowsOf } from './kernels/rows.ts';
-import { WeightStore } from './weight-store.ts';
+import { type WeightStore } from './weight-store.ts';
 
 export interface LoweringContext {
   graph: Graph;

@@ -10,11 +10,11 @@ import type { CompileOptions, MemoryUse, Program, ProgramProfile, StepInputs } f
 import { BufferLedger } from './buffers.ts';
 import { ConstantPool } from './constants.ts';
 import type { DeviceProfile } from './device-profile.ts';
-import { deviceLostError, DeviceWatch } from './device-watch.ts';
+import { deviceLostError, type DeviceWatch } from './device-watch.ts';
 import type { KernelCall } from './kernel-calls.ts';
 import type { StepSizes } from './kernels/kernel.ts';
 import { partialsBytes } from './lower-attention.ts';
-import { PipelineCache } from './pipelines.ts';
+import { type PipelineCache } from './pipelines.ts';
 import { ReadbackPool } from './readback.ts';
 import { type CompiledPipelines, type ResolveBuffer, ScheduleRunner } from './schedule-runner.ts';
 import { decodeSchedule, generalSchedule } from './schedule.ts';
@@ -42,6 +42,10 @@ export class WebGpuProgram implements Program {
   #partials: GPUBuffer | undefined;
   #isReady = false;
   #isDisposed = false;
+
+  get isDisposed(): boolean {
+    return this.#isDisposed;
+  }
 
   /** Starts to compile all pipelines. Throws for what this device cannot run; call `allocate` next. */
   constructor(
@@ -84,6 +88,9 @@ export class WebGpuProgram implements Program {
       const bytes = valueBytes(state, { context: contextLength });
       this.#states.set(state.name, await this.#ledger.create('keyValueCache', state.name, bytes, storage));
     }
+    // For one row of logits, so that generation never waits for one.
+    const logits = this.#graph.outputs['logits']!;
+    this.#readback.release(await this.#readback.create(this.#decode.valueBytes(logits)));
     const partials = partialsBytes(this.#graph, this.#profile, contextLength);
     this.#partials = await this.#ledger.create('other', 'attention partials', partials, storage);
   }

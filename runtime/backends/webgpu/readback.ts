@@ -1,7 +1,7 @@
 // Results on their way back: staging buffers that can be mapped, kept and used again, since creating one costs more than a
 // copy into it.
 
-import { BufferLedger } from './buffers.ts';
+import { type BufferLedger } from './buffers.ts';
 
 /** Free staging buffers that are kept. */
 const KEPT = 2;

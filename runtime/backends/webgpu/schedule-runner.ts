@@ -2,10 +2,10 @@
 
 import { valueBytes } from '../../graph/shapes.ts';
 import type { Graph, ValueId } from '../../graph/types.ts';
-import { type BufferCategory, BufferLedger } from './buffers.ts';
+import { type BufferCategory, type BufferLedger } from './buffers.ts';
 import type { Alternative, BufferReference, KernelCall } from './kernel-calls.ts';
 import type { KernelInstance, StepSizes } from './kernels/kernel.ts';
-import { PipelineCache } from './pipelines.ts';
+import { type PipelineCache } from './pipelines.ts';
 import type { Schedule } from './schedule.ts';
 
 export interface PreparedCall {

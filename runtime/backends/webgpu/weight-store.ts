@@ -7,7 +7,7 @@ import type { Weight } from '../../graph/types.ts';
 import { formatBytes, type FormatName, FORMATS, isQuantized, type PackedMatrix } from '../../quantization/formats.ts';
 import { unpackMatrix } from '../../quantization/pack.ts';
 import type { CompileOptions } from '../backend.ts';
-import { BufferLedger } from './buffers.ts';
+import { type BufferLedger } from './buffers.ts';
 import type { DeviceProfile } from './device-profile.ts';
 
 /** Rows firstRow … firstRow + rows − 1 of a matrix: one set of bindings, one dispatch. */
