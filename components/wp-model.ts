@@ -1,5 +1,6 @@
 import { ContextProvider } from '@lit/context';
-import { html, css, nothing, type TemplateResult } from 'lit';
+import { css, html, nothing, type TemplateResult } from 'lit';
+import { property } from 'lit/decorators.js';
 import type { LoadProgress, Model, WpError } from '../runtime/index.ts';
 import { nameOfSource } from './internal/format.ts';
 import { failureView, progressView } from './internal/status-view.ts';
@@ -48,6 +49,9 @@ export class WpModel extends ModelSourceElement {
       }
     `,
   ];
+
+  /** `light`, `dark`, or (absent) what the person's system prefers. */
+  @property({ reflect: true }) theme: 'light' | 'dark' | undefined;
 
   constructor() {
     super();
