@@ -3,6 +3,7 @@
 
 import { WpError } from '../errors.ts';
 import { openRequired, type ModelFiles } from '../loading/model-files.ts';
+import { isRecord } from '../processing/json.ts';
 
 /** Parsed files; undefined where the folder has none. */
 export interface ModelDescription {
@@ -21,13 +22,16 @@ export async function readModelFiles(files: ModelFiles, signal: AbortSignal): Pr
     (await files.open(name, signal))?.readText(signal);
   // The configuration first: what is not a model must fail as that, and not as a missing tokenizer.
   const config = await (await openRequired(files, 'config.json', signal)).readJson(signal);
-  const [generationConfig, tokenizer, tokenizerConfig, templateText, templateJson] = await Promise.all([
+  const [generationConfig, tokenizer, tokenizerConfig] = await Promise.all([
     optionalJson('generation_config.json'),
     optionalJson('tokenizer.json'),
     optionalJson('tokenizer_config.json'),
-    optionalText('chat_template.jinja'),
-    optionalJson('chat_template.json'),
   ]);
+  // Asked for only when the usual place has no template: each file that is not there is an error in the page's console.
+  const hasTemplate = isRecord(tokenizerConfig) && tokenizerConfig.chat_template !== undefined;
+  const [templateText, templateJson] = hasTemplate
+    ? [undefined, undefined]
+    : await Promise.all([optionalText('chat_template.jinja'), optionalJson('chat_template.json')]);
   if (tokenizer === undefined) {
     throw new WpError(
       'missing-tokenizer',
