@@ -77,7 +77,7 @@ const entry = `
           const input = harness.place(Float32Array.from({ length: TOKENS * columns }, random));
           const prepared = harness.output(harness.preparedBytes(format, TOKENS, columns));
           const output = harness.output(TOKENS * rows * 4);
-          const record = harness.record([weights, scales, 0, input, prepared, output, rows, columns, STEP_FIELDS.tokens]);
+          const record = harness.record([weights, scales, 0, input, prepared, output, rows, columns, STEP_FIELDS.tokens, { f32: 1 }]);
           if (prepare) harness.call(prepare, record, 0, TOKENS);
           const blocks = rows / 4;
           const run = (tokens) => {

@@ -98,7 +98,7 @@ export class KernelHarness {
   }
 
   /** A matrix in kernel order, by the code that loads models. */
-  placeMatrix(matrix: PackedMatrix): { address: number; scales: number } {
+  placeMatrix(matrix: PackedMatrix): { address: number; scales: number; unit: number } {
     const { rows, columns, format } = matrix;
     const sizes = new Arena(0);
     const weight = { name: 'test', parts: [], shape: [rows, columns], role: 'output' as const };
@@ -106,11 +106,11 @@ export class KernelHarness {
     const scaleBytes = sizes.bytes.weights - placed.scales;
     const address = this.reserve(placed.scales === 0 ? sizes.bytes.weights : placed.scales, POISON);
     const scales = placed.scales === 0 ? 0 : this.reserve(scaleBytes, POISON);
-    uploadWeight({ ...placed, address, scales }, matrix, this.memory, this.kernels, {
+    const unit = uploadWeight({ ...placed, address, scales }, matrix, this.memory, this.kernels, {
       address: RECORDS_END,
       bytes: STAGING_BYTES,
     });
-    return { address, scales };
+    return { address, scales, unit };
   }
 
   /** Bytes of `count` rows of activations, prepared for a format. */

@@ -53,19 +53,21 @@ interface LinearShape {
   hasBias?: boolean;
   /** Numbers of this magnitude in the activations. */
   amplitude?: number;
+  /** Weights of this magnitude. */
+  weights?: number;
 }
 
 function runLinear(harness: KernelHarness, format: FormatName, shape: LinearShape): void {
-  const { rows, columns, tokens, hasBias = false, amplitude = 3 } = shape;
+  const { rows, columns, tokens, hasBias = false, amplitude = 3, weights = 0.2 } = shape;
   const random = new Random(rows * 7919 + columns * 31 + tokens);
-  const matrix = packMatrix(random.floats(rows * columns, 0.2), rows, columns, FORMATS[format]);
+  const matrix = packMatrix(random.floats(rows * columns, weights), rows, columns, FORMATS[format]);
   const x = random.floats(tokens * columns, amplitude);
   if (tokens > 2) x.fill(0, columns, columns + ACTIVATION_GROUP); // a group without a largest number
   const bias = hasBias ? random.floats(rows, 1) : new Float32Array(rows);
   const paddedBias = new Float32Array(Math.ceil(rows / 4) * 4);
   paddedBias.set(bias);
 
-  const { address, scales } = harness.placeMatrix(matrix);
+  const { address, scales, unit } = harness.placeMatrix(matrix);
   const input = harness.place(x);
   const prepared = harness.output(harness.preparedBytes(format, tokens, columns));
   const output = harness.output(tokens * rows * 4);
@@ -80,6 +82,7 @@ function runLinear(harness: KernelHarness, format: FormatName, shape: LinearShap
     rows,
     columns,
     STEP_FIELDS.tokens,
+    { f32: unit },
   ]);
   harness.step({ tokens });
   const { prepare, linear } = KERNELS[format];
@@ -108,9 +111,9 @@ function runEmbed(harness: KernelHarness, format: FormatName, rows: number, colu
   const random = new Random(rows + columns);
   const matrix = packMatrix(random.floats(rows * columns, 0.2), rows, columns, FORMATS[format]);
   const ids = Int32Array.from([0, rows - 1, rows >> 1, rows >> 2, 0]);
-  const { address, scales } = harness.placeMatrix(matrix);
+  const { address, scales, unit } = harness.placeMatrix(matrix);
   const output = harness.output(ids.length * columns * 4);
-  const record = harness.record([address, scales, harness.place(ids), output, columns]);
+  const record = harness.record([address, scales, harness.place(ids), output, columns, { f32: unit }]);
   harness.call(KERNELS[format].embed, record, 2, ids.length);
   harness.call(KERNELS[format].embed, record, 0, 2);
   const table = unpackMatrix(matrix);
@@ -132,6 +135,9 @@ const SHAPES: LinearShape[] = [
   { rows: 8, columns: 4864, tokens: 4 },
   { rows: 16, columns: 64, tokens: 6, amplitude: 1e4 },
   { rows: 16, columns: 64, tokens: 6, amplitude: 1e-6 },
+  // Halves that are subnormal, and such as may not be scaled up.
+  { rows: 16, columns: 64, tokens: 6, weights: 1e-5 },
+  { rows: 16, columns: 64, tokens: 6, weights: 1e4 },
 ];
 
 export const LINEAR_CASES: readonly KernelCase[] = FORMAT_NAMES.flatMap((format) => {
@@ -146,7 +152,7 @@ export const LINEAR_CASES: readonly KernelCase[] = FORMAT_NAMES.flatMap((format)
     ...shapes.map((shape) => ({
       name:
         `linear ${format}: ${shape.tokens} × ${shape.columns} → ${shape.rows}` +
-        `${shape.hasBias ? ' with a bias' : ''}${shape.amplitude ? `, numbers of ${shape.amplitude}` : ''}`,
+        `${shape.hasBias ? ' with a bias' : ''}${shape.amplitude ? `, numbers of ${shape.amplitude}` : ''}${shape.weights ? `, weights of ${shape.weights}` : ''}`,
       run: (harness: KernelHarness) => runLinear(harness, format, shape),
     })),
     ...[1, 3, 6, 33].map((rows) => ({

@@ -27,6 +27,8 @@ export interface Compiled {
   /** What must be written into the memory before the first step. */
   records: { address: number; fields: RecordField[] }[];
   weights: ReadonlyMap<string, PlacedWeight>;
+  /** Addresses of the f32 fields that hold a weight's unit, by the weight's name: known once it is uploaded. */
+  units: ReadonlyMap<string, readonly number[]>;
   /** Addresses of the graph's inputs and outputs. */
   inputs: Readonly<Record<string, number>>;
   logits: { address: number; columns: number };
@@ -70,6 +72,7 @@ class Compiler {
   readonly #kernels: Compiled['kernels'] = [];
   readonly #weights = new Map<string, PlacedWeight>();
   readonly #addresses = new Map<ValueId, number>();
+  readonly #units = new Map<string, number[]>();
   readonly #states = new Map<string, number>();
   readonly #arena: Arena;
   readonly #capacity: number;
@@ -122,6 +125,7 @@ class Compiler {
       tape: this.#tape,
       records: this.#records,
       weights: this.#weights,
+      units: this.#units,
       inputs: Object.fromEntries(Object.entries(graph.inputs).map(([name, id]) => [name, this.#address(id)])),
       logits: { address: this.#address(logits), columns: this.#columns(logits) },
       vocabulary: this.#weight(embed.attributes.weight).rows,
@@ -170,6 +174,7 @@ class Compiler {
           this.#address(first),
           this.#address(out),
           table.columns,
+          this.#unit(table.name, 5),
         ]);
         return;
       }
@@ -274,7 +279,14 @@ class Compiler {
       this.#call('linear', prepare, { by: 'rows', of: kind }, fields, followsItsOwn);
     }
     const count = Math.ceil(rows / BLOCK_ROWS);
-    this.#call('linear', LINEAR[format], { by: 'blocks', count }, fields);
+    this.#call('linear', LINEAR[format], { by: 'blocks', count }, [...fields, this.#unit(attributes.weight, 9)]);
+  }
+
+  /** The unit of a weight as field `index` of the next record: 1 until the weight is uploaded. */
+  #unit(name: string, index: number): RecordField {
+    const addresses = this.#units.get(name) ?? [];
+    this.#units.set(name, [...addresses, this.#nextRecord + 4 * index]);
+    return { f32: 1 };
   }
 
   #elementwise(op: string, kernel: KernelName, input: ValueId, other: ValueId | undefined, output: ValueId): void {

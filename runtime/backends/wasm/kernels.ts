@@ -10,6 +10,8 @@ export type KernelBuild = 'relaxed' | 'plain';
 export interface Repacking {
   interleaveWords(source: number, out: number, rows: number, words: number): void;
   interleaveHalves(source: number, out: number, rows: number, halves: number): void;
+  largestHalf(source: number, count: number): number;
+  scaleHalves(address: number, count: number, factor: number): void;
 }
 
 export type KernelExports = Kernels & Repacking;

@@ -39,7 +39,9 @@ export class WasmProgram implements Program {
     const { compiled, memory, kernels } = this.#alive();
     const placed = compiled.weights.get(name);
     if (!placed) throw new WpError('invalid-argument', `The graph has no weight ${name}.`);
-    uploadWeight(placed, matrix, memory, kernels, compiled.staging);
+    const unit = uploadWeight(placed, matrix, memory, kernels, compiled.staging);
+    const view = new DataView(memory.buffer);
+    for (const address of compiled.units.get(name) ?? []) view.setFloat32(address, unit, true);
     this.#missing.delete(name);
   }
 

@@ -70,14 +70,21 @@ export function leastStagingBytes({ isMatrix, format, columns }: PlacedWeight): 
   return isMatrix ? BLOCK_ROWS * rowBytes(format, columns) : 0;
 }
 
-/** Checks that a matrix is the one that was planned, and copies it to its place. */
+/** Largest halves, as bits, that × 2^10 are finite: below 2^6. Subnormal ones become normal. */
+const SCALABLE_HALF = (15 + 6) << 10;
+const HALF_FACTOR = 2 ** 10;
+
+/**
+ * Checks that a matrix is the one that was planned, and copies it to its place. Returns the unit of the stored numbers: what
+ * kernels multiply them by.
+ */
 export function uploadWeight(
   placed: PlacedWeight,
   matrix: PackedMatrix,
   memory: WebAssembly.Memory,
   kernels: KernelExports,
   staging: Staging,
-): void {
+): number {
   const { name, format, rows, columns } = placed;
   if (matrix.format.name !== format || matrix.rows !== rows || matrix.columns !== columns) {
     throw new WpError(
@@ -93,23 +100,33 @@ export function uploadWeight(
   }
   if (!placed.isMatrix) {
     uploadVector(placed, numbers, memory);
-    return;
+    return 1;
   }
   const bytes = new Uint8Array(memory.buffer);
   const isHalf = format === 'f16';
   const stride = rowBytes(format, columns);
-  interleave(numbers, stride, rows, placed.address, bytes, staging, (source, out, count) =>
-    isHalf
-      ? kernels.interleaveHalves(source, out, count, stride / 2)
-      : kernels.interleaveWords(source, out, count, stride / 4),
-  );
-  if (placed.scales === 0) return;
+  let largest = 0;
+  interleave(numbers, stride, rows, placed.address, bytes, staging, (source, out, count) => {
+    if (!isHalf) {
+      kernels.interleaveWords(source, out, count, stride / 4);
+      return;
+    }
+    largest = Math.max(largest, kernels.largestHalf(source, count * columns));
+    kernels.interleaveHalves(source, out, count, columns);
+  });
+  if (isHalf && largest < SCALABLE_HALF) {
+    const wholeRows = Math.ceil(rows / BLOCK_ROWS) * BLOCK_ROWS;
+    kernels.scaleHalves(placed.address, wholeRows * columns, HALF_FACTOR);
+    return 1 / HALF_FACTOR;
+  }
+  if (placed.scales === 0) return 1;
   const { scales } = matrix;
   const groups = scales.length / rows;
   const scaleBytes = new Uint8Array(scales.buffer, scales.byteOffset, scales.byteLength);
   interleave(scaleBytes, groups * 2, rows, placed.scales, bytes, staging, (source, out, count) =>
     kernels.interleaveHalves(source, out, count, groups),
   );
+  return 1;
 }
 
 function uploadVector(placed: PlacedWeight, numbers: Uint8Array, memory: WebAssembly.Memory): void {

@@ -53,7 +53,9 @@ export function embedF16(parameters: usize, from: u32, to: u32): void {
     const id = load<u32>(p.ids + <usize>token * 4);
     const row = p.weights + (<usize>(id >> 2) * p.columns * 4 + (id & 3)) * 2;
     const out = p.output + <usize>token * p.columns * 4;
-    for (let c: usize = 0; c < p.columns; c++) store<f32>(out + c * 4, halfToFloat(load<u16>(row + c * 8)));
+    for (let c: usize = 0; c < p.columns; c++) {
+      store<f32>(out + c * 4, halfToFloat(load<u16>(row + c * 8)) * p.unit);
+    }
   }
 }
 

@@ -7,5 +7,5 @@ export { foldActivations, linearF16, linearF32 } from './linear-float';
 export { linearQ4, linearQ8 } from './linear-integer';
 export { addRmsNorm, rmsNorm } from './norm';
 export { quantizeActivations4, quantizeActivations8 } from './quantize-activations';
-export { interleaveHalves, interleaveWords } from './repack';
+export { interleaveHalves, interleaveWords, largestHalf, scaleHalves } from './repack';
 export { rotaryCache } from './rotary-cache';

@@ -16,8 +16,8 @@ function column<Number>(w: usize): v128 {
 
 // @ts-ignore: decorator
 @inline
-function finish<Number>(sum: v128): v128 {
-  return sizeof<Number>() == 2 ? f32x4.mul(sum, f32x4.splat(HALF_UNFOLD)) : sum;
+function finish<Number>(p: LinearParameters, sum: v128): v128 {
+  return sizeof<Number>() == 2 ? f32x4.mul(sum, f32x4.splat(HALF_UNFOLD * p.unit)) : sum;
 }
 
 /** One token × four rows; four partial sums hide the latency of the addition. */
@@ -45,7 +45,7 @@ function fourRows<Number>(p: LinearParameters, block: u32, x: usize, out: usize)
     w += size;
     x += 4;
   }
-  storeRows(p, block, out, finish<Number>(f32x4.add(f32x4.add(sum0, sum1), f32x4.add(sum2, sum3))));
+  storeRows(p, block, out, finish<Number>(p, f32x4.add(f32x4.add(sum0, sum1), f32x4.add(sum2, sum3))));
 }
 
 /** Four tokens × four rows. */
@@ -93,10 +93,10 @@ function tile<Number>(p: LinearParameters, block: u32, x: usize, out: usize): vo
     sum3 = multiplyAdd(last, v128.load_splat<u32>(x3), sum3);
   }
   const outStride = <usize>p.rows * 4;
-  storeRows(p, block, out, finish<Number>(f32x4.add(sum0, other0)));
-  storeRows(p, block, out + outStride, finish<Number>(f32x4.add(sum1, other1)));
-  storeRows(p, block, out + 2 * outStride, finish<Number>(f32x4.add(sum2, other2)));
-  storeRows(p, block, out + 3 * outStride, finish<Number>(f32x4.add(sum3, other3)));
+  storeRows(p, block, out, finish<Number>(p, f32x4.add(sum0, other0)));
+  storeRows(p, block, out + outStride, finish<Number>(p, f32x4.add(sum1, other1)));
+  storeRows(p, block, out + 2 * outStride, finish<Number>(p, f32x4.add(sum2, other2)));
+  storeRows(p, block, out + 3 * outStride, finish<Number>(p, f32x4.add(sum3, other3)));
 }
 
 // @ts-ignore: decorator

@@ -28,6 +28,8 @@ export class LinearParameters {
   columns: u32;
   /** Address of the number of rows of the input: a field of Step. */
   count: usize;
+  /** f16: what the stored numbers must be multiplied by, a power of two (repack.ts); else 1. */
+  unit: f32;
 }
 
 @unmanaged
@@ -37,6 +39,8 @@ export class EmbedParameters {
   ids: usize;
   output: usize;
   columns: u32;
+  /** As in LinearParameters. */
+  unit: f32;
 }
 
 /** rmsNorm, addRmsNorm. */
