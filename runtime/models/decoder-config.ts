@@ -169,6 +169,10 @@ export function readDecoderConfig(json: unknown): DecoderConfig {
     padToken: reader.value('pad_token_id') === -1 ? undefined : reader.tokens('pad_token_id')[0],
   };
 
+  const { scaling } = config.rotary;
+  if (scaling.type === 'divisors' && scaling.divisors.length !== headDim / 2) {
+    throw reader.unsupported('rope_scaling', `${scaling.divisors.length} divisors`, `${headDim / 2}, half of head_dim`);
+  }
   for (const name of OFF) {
     const value = reader.value(name);
     if (value !== undefined && value !== false) throw reader.unsupported(name, value, 'false');

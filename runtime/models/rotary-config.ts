@@ -12,6 +12,8 @@ export type RotaryScaling =
   | { type: 'none' }
   /** All frequencies divided by `factor`. */
   | { type: 'linear'; factor: number }
+  /** Each frequency divided by a number of its own: how GGUF files say llama3's. */
+  | { type: 'divisors'; divisors: readonly number[] }
   /** Low frequencies divided by `factor`, high ones kept, a ramp between (Llama 3.1). */
   | {
       type: 'llama3';
@@ -52,6 +54,8 @@ function readScaling(inner: ConfigReader, type: string, maxContextLength: number
       return { type: 'none' };
     case 'linear':
       return { type: 'linear', factor: inner.positive('factor') };
+    case 'divisors':
+      return { type: 'divisors', divisors: readDivisors(inner) };
     case 'llama3': {
       const lowFrequencyFactor = inner.positive('low_freq_factor');
       const highFrequencyFactor = inner.positive('high_freq_factor');
@@ -69,6 +73,13 @@ function readScaling(inner: ConfigReader, type: string, maxContextLength: number
     default:
       throw inner.unsupported('rope_type', type, SUPPORTED, HINT);
   }
+}
+
+function readDivisors(inner: ConfigReader): number[] {
+  const divisors = inner.value('divisors');
+  const isPositive = (value: unknown): value is number => typeof value === 'number' && value > 0 && value < Infinity;
+  if (Array.isArray(divisors) && divisors.every(isPositive)) return divisors;
+  throw inner.unsupported('divisors', divisors, 'a list of numbers greater than 0');
 }
 
 function rejectPartial(reader: ConfigReader): void {

@@ -18,6 +18,8 @@ export function inverseFrequencies({ headDim, rotary: { theta, scaling } }: Rota
       return plain;
     case 'linear':
       return plain.map((frequency) => frequency / scaling.factor);
+    case 'divisors':
+      return plain.map((frequency, i) => frequency / scaling.divisors[i]!);
     case 'llama3': {
       const { factor, lowFrequencyFactor, highFrequencyFactor, originalContextLength } = scaling;
       return plain.map((frequency) => {

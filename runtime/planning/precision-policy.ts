@@ -14,7 +14,8 @@ import type { Precision } from '../types.ts';
 import { describeBytes, type Reason } from './reason.ts';
 import { isMatrix, matrixSize, weightBytes } from './weight-bytes.ts';
 
-export type StoredFormat = FormatName | 'bf16';
+/** `foreign`: few bits in an encoding that is no row of the format table (GGUF's K-quants): decoded, and quantised anew. */
+export type StoredFormat = FormatName | 'bf16' | 'foreign';
 /** By the weight's name in the graph. A weight that is missing here counts as plain numbers. */
 export type StoredFormats = ReadonlyMap<string, StoredFormat>;
 export type ChosenPrecision = Exclude<Precision, 'auto'>;
@@ -75,13 +76,22 @@ function lowered(graph: Graph, stored: StoredFormats): FormatChoice[] {
 function formatsAsStored(graph: Graph, stored: StoredFormats): FormatChoice {
   const formats = new Map<string, WeightFormat>();
   for (const weight of graph.weights) {
-    formats.set(weight.name, isMatrix(weight) ? (storedFormat(weight, stored) ?? FORMATS.f16) : FORMATS.f32);
+    formats.set(weight.name, isMatrix(weight) ? asStored(weight, stored) : FORMATS.f32);
   }
   return {
     formats,
     precision: dominantPrecision(graph, formats),
     reasons: [{ topic: 'precision', reason: 'The weights keep the bits that the file stores.' }],
   };
+}
+
+/** What a file stores, as nearly as the format table can say it: a foreign encoding has fewer bits than f16 would take. */
+function asStored(weight: Weight, stored: StoredFormats): WeightFormat {
+  const known = storedFormat(weight, stored);
+  if (known) return known;
+  const isForeign = stored.get(weight.name) === 'foreign';
+  const fits = formatLimit(FORMATS.q8g32, matrixSize(weight).columns) === undefined;
+  return isForeign && fits ? FORMATS.q8g32 : FORMATS.f16;
 }
 
 /** The formats for a wish by name. Norms and biases stay f32: they are a thousandth of the bytes. */
@@ -129,7 +139,7 @@ function formatsFor(graph: Graph, stored: StoredFormats, wish: ChosenPrecision):
 /** The quantised format in which a matrix is stored, or undefined when its numbers are plain. */
 function storedFormat(weight: Weight, stored: StoredFormats): WeightFormat | undefined {
   const name = stored.get(weight.name);
-  const format = name === undefined || name === 'bf16' ? undefined : FORMATS[name];
+  const format = name === undefined || name === 'bf16' || name === 'foreign' ? undefined : FORMATS[name];
   return format && isQuantized(format) ? format : undefined;
 }
 

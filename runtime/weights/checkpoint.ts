@@ -60,7 +60,7 @@ function isDoubtful(thrown: unknown): boolean {
 
 async function openSingle(file: ModelFile, signal: AbortSignal | undefined): Promise<Checkpoint> {
   const { tensors, metadata } = await readSafetensorsHeader(file, signal);
-  return checkpoint(new Map([[file.name, file]]), tensors, metadata);
+  return createCheckpoint(new Map([[file.name, file]]), tensors, metadata);
 }
 
 async function openShards(files: ModelFiles, index: ModelFile, signal: AbortSignal | undefined): Promise<Checkpoint> {
@@ -105,7 +105,7 @@ async function openShards(files: ModelFiles, index: ModelFile, signal: AbortSign
       { index: index.name, missing: names.slice(0, 100) },
     );
   }
-  return checkpoint(shards, tensors, metadata);
+  return createCheckpoint(shards, tensors, metadata);
 }
 
 function readIndex(index: unknown, name: string): Map<string, string> {
@@ -127,17 +127,19 @@ function readIndex(index: unknown, name: string): Map<string, string> {
   return shardOf;
 }
 
-function checkpoint(
+/** `headerBytes` by file; by default they end where the first tensor begins. */
+export function createCheckpoint(
   files: ReadonlyMap<string, ModelFile>,
   tensors: readonly StoredTensor[],
   metadata: ReadonlyMap<string, string>,
+  headerBytes: ReadonlyMap<string, number> = new Map(),
 ): Checkpoint {
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   const totalBytes = tensors.reduce((sum, tensor) => sum + tensor.end - tensor.start, 0);
   const sizes = new Map<string, { size: number; headerBytes: number }>();
   for (const [name, file] of files) {
     const first = tensors.find((tensor) => tensor.file === name);
-    sizes.set(name, { size: file.size, headerBytes: first?.start ?? file.size });
+    sizes.set(name, { size: file.size, headerBytes: headerBytes.get(name) ?? first?.start ?? file.size });
   }
   const readRange: Checkpoint['readRange'] = (file, start, end, signal) => {
     const opened = files.get(file);

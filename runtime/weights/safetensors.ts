@@ -6,6 +6,7 @@ import { WpError } from '../errors.ts';
 import { describeText } from '../loading/http-response.ts';
 import type { ModelFile } from '../loading/model-files.ts';
 import { duplicateKey } from './duplicate-key.ts';
+import type { TensorEncoding } from './tensor-encoding.ts';
 
 const dtypeBits = {
   BOOL: 8,
@@ -34,13 +35,18 @@ export type StoredDType = keyof typeof dtypeBits;
 
 export interface StoredTensor {
   name: string;
-  dtype: StoredDType;
+  /** `BLOCKS`: see `encoding`. */
+  dtype: StoredDType | 'BLOCKS';
   shape: readonly number[];
   /** The file that holds it. */
   file: string;
   /** Byte range [start, end) in that file. */
   start: number;
   end: number;
+  /** Of a tensor that is stored in blocks: never in safetensors. */
+  encoding?: TensorEncoding;
+  /** Which row of the matrix a stored row is, where they are stored in another order. */
+  rowOrder?: (row: number) => number;
 }
 
 export interface SafetensorsHeader {

@@ -5,6 +5,7 @@
 //   X.plane0, X.plane1, …  U8 [rows, columns × bits of the plane / 8], most significant plane first
 //   X.scales               F16 [rows, columns / group size]
 //   X.minimums             F16, the same shape, for formats with minimums
+// (tensors in blocks of another encoding, which GGUF files hold, say themselves how they are decoded)
 // and the file's __metadata__ names its format: "wp-models.quantization" = {"X": "q4g32", …}.
 
 import { WpError } from '../errors.ts';
@@ -12,13 +13,14 @@ import type { Graph, Weight } from '../graph/types.ts';
 import { FORMATS, formatLimit, isQuantized, type FormatName, type QuantFormat } from '../quantization/formats.ts';
 import type { Checkpoint, StoredTensor } from './checkpoint.ts';
 
-export type StoredFormat = FormatName | 'bf16';
+/** `foreign`: few bits in an encoding that is no row of the format table; it is decoded exactly. */
+export type StoredFormat = FormatName | 'bf16' | 'foreign';
 
 export const quantizationKey = 'wp-models.quantization';
 
 /** A tensor of a part, and what it holds. */
 export interface StoredPiece {
-  holds: 'numbers' | 'plane' | 'scales' | 'minimums';
+  holds: 'numbers' | 'blocks' | 'plane' | 'scales' | 'minimums';
   /** Which plane. */
   plane: number;
   tensor: StoredTensor;
@@ -68,6 +70,7 @@ export function locateWeights(checkpoint: Checkpoint, graph: Graph): StoredWeigh
 export function storedFormatOf(parts: readonly StoredPart[]): StoredFormat {
   const bits = (name: StoredFormat): number => {
     if (name === 'bf16') return 16;
+    if (name === 'foreign') return 12; // what it becomes is not decided: anything but plain numbers gives way to it
     const format = FORMATS[name];
     return isQuantized(format)
       ? (format as QuantFormat).planes.reduce((sum: number, plane) => sum + plane, 0)
@@ -132,7 +135,7 @@ function locatePart(
       format: plainFormat(tensor),
       rows: part.rows,
       columns,
-      pieces: [{ holds: 'numbers', plane: 0, tensor }],
+      pieces: [{ holds: tensor.encoding ? 'blocks' : 'numbers', plane: 0, tensor }],
     };
   }
   return undefined;
@@ -185,6 +188,7 @@ function locateQuantized(
 }
 
 function plainFormat(tensor: StoredTensor): StoredFormat {
+  if (tensor.encoding) return tensor.encoding.equals ?? 'foreign';
   switch (tensor.dtype) {
     case 'F32':
       return 'f32';
@@ -207,8 +211,8 @@ function expectShape(tensor: StoredTensor, expected: readonly number[], weight?:
   if (shape.length === expected.length && shape.every((size, i) => size === expected[i])) return;
   throw new WpError(
     'corrupt-file',
-    `Tensor "${tensor.name}" of ${tensor.file} has the shape [${shape.join(', ')}]; config.json asks for [${expected.join(', ')}].`,
-    'config.json and the weights do not belong together: download both again.',
+    `Tensor "${tensor.name}" of ${tensor.file} has the shape [${shape.join(', ')}]; the model's configuration asks for [${expected.join(', ')}].`,
+    'The configuration and the weights do not belong together: download both again.',
     { tensor: tensor.name, file: tensor.file, actual: shape, expected, weight: weight?.name },
   );
 }

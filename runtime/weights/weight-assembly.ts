@@ -7,6 +7,7 @@ import { packMatrix, unpackMatrix } from '../quantization/pack.ts';
 import { allocateMatrix, expectFitsF16, rowsOf, setRows, toFloats, toHalves } from './convert.ts';
 import type { Slice } from './read-plan.ts';
 import type { StoredPart, StoredPiece, StoredWeight } from './stored-weight.ts';
+import type { TensorEncoding } from './tensor-encoding.ts';
 
 /** Numbers that are converted between two looks at the signal: a few milliseconds to tens of them. */
 const stepNumbers = 2 ** 18;
@@ -19,6 +20,8 @@ export class WeightAssembly {
   /** Pieces of quantised parts that wait for their fellows. */
   private readonly waiting = new Map<number, Map<StoredPiece, Uint8Array>>();
   private bytesLeft: number;
+  /** Numbers, since other tasks could last run. */
+  private convertedSinceTurn = 0;
 
   constructor(
     private readonly stored: StoredWeight,
@@ -33,12 +36,19 @@ export class WeightAssembly {
   /** Takes the bytes of a slice; resolves to the weight once all of it has come. */
   async take(slice: Slice, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<PackedMatrix | undefined> {
     const part = this.stored.parts[slice.part]!;
-    const firstRow = this.rowsBefore(slice.part) + slice.firstRow;
-    if (slice.piece.holds === 'numbers') {
-      await this.takeNumbers(part, firstRow, bytes, signal);
+    const { piece } = slice;
+    const place: Place = {
+      partRow: this.rowsBefore(slice.part),
+      row: slice.firstRow,
+      order: piece.tensor.rowOrder,
+    };
+    if (piece.holds === 'numbers') {
+      await this.takeNumbers(part, place, bytes, signal);
+    } else if (piece.holds === 'blocks') {
+      await this.takeBlocks(part, piece.tensor.encoding!, place, bytes, signal);
     } else {
-      const matrix = this.collect(slice.part, part, slice.piece, bytes);
-      if (matrix) await this.takeQuantized(part, firstRow, matrix, signal);
+      const matrix = this.collect(slice.part, part, piece, bytes);
+      if (matrix) await this.takeQuantized(part, place, matrix, signal);
     }
     this.bytesLeft -= bytes.length;
     if (this.bytesLeft > 0) return undefined;
@@ -49,7 +59,7 @@ export class WeightAssembly {
 
   private async takeNumbers(
     part: StoredPart,
-    firstRow: number,
+    place: Place,
     bytes: Uint8Array,
     signal: AbortSignal | undefined,
   ): Promise<void> {
@@ -58,27 +68,51 @@ export class WeightAssembly {
     const rowBytes = columns * (format === 'f32' ? 4 : 2);
     const rows = bytes.length / rowBytes;
     if (format === this.format.name) {
-      this.put(firstRow, { format: this.format, rows, columns, planes: [bytes], scales: none, minimums: none });
+      this.put(place, 0, { format: this.format, rows, columns, planes: [bytes], scales: none, minimums: none });
       return;
     }
     await this.inSteps(rows, columns, signal, (first, last) => {
       const values = toFloats(bytes.subarray(first * rowBytes, last * rowBytes), format);
-      this.put(firstRow + first, this.pack(part, values, last - first));
+      this.put(place, first, this.pack(part, values, last - first));
+    });
+  }
+
+  /** Whole rows in blocks of an encoding; a vector comes as a whole. */
+  private async takeBlocks(
+    part: StoredPart,
+    encoding: TensorEncoding,
+    place: Place,
+    bytes: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { columns, pieces } = part;
+    if (columns === 1) {
+      this.put(place, 0, this.pack(part, encoding.decode(bytes), part.rows));
+      return;
+    }
+    const { start, end } = pieces[0]!.tensor;
+    const rowBytes = (end - start) / part.rows;
+    const isEqual = encoding.equals === this.format.name;
+    await this.inSteps(bytes.length / rowBytes, columns, signal, (first, last) => {
+      const rows = last - first;
+      const blocks = bytes.subarray(first * rowBytes, last * rowBytes);
+      const matrix = isEqual ? encoding.repack(blocks, rows, columns) : this.pack(part, encoding.decode(blocks), rows);
+      this.put(place, first, matrix);
     });
   }
 
   private async takeQuantized(
     part: StoredPart,
-    firstRow: number,
+    place: Place,
     matrix: PackedMatrix,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     if (part.format === this.format.name) {
-      this.put(firstRow, matrix);
+      this.put(place, 0, matrix);
       return;
     }
     await this.inSteps(part.rows, part.columns, signal, (first, last) => {
-      this.put(firstRow + first, this.pack(part, unpackMatrix(rowsOf(matrix, first, last)), last - first));
+      this.put(place, first, this.pack(part, unpackMatrix(rowsOf(matrix, first, last)), last - first));
     });
   }
 
@@ -105,20 +139,30 @@ export class WeightAssembly {
     const stepRows = Math.max(1, Math.floor(stepNumbers / columns));
     for (let first = 0; first < rows; first += stepRows) {
       throwIfAborted(signal);
-      step(first, Math.min(rows, first + stepRows));
-      if (stepRows < rows) await yieldToEventLoop();
+      const last = Math.min(rows, first + stepRows);
+      step(first, last);
+      this.convertedSinceTurn += (last - first) * columns;
+      if (this.convertedSinceTurn < stepNumbers / 2) continue;
+      this.convertedSinceTurn = 0;
+      await yieldToEventLoop();
     }
   }
 
   /** A whole weight is kept as it is, without a copy; parts and blocks go to their rows of the target. */
-  private put(firstRow: number, block: PackedMatrix): void {
+  private put({ partRow, row, order }: Place, offset: number, block: PackedMatrix): void {
     const rows = this.rowsBefore(this.stored.parts.length);
-    if (block.rows === rows) {
+    if (block.rows === rows && !order) {
       this.whole = block;
       return;
     }
     this.target ??= allocateMatrix(this.format, rows, block.columns);
-    setRows(this.target, firstRow, block);
+    if (!order) {
+      setRows(this.target, partRow + row + offset, block);
+      return;
+    }
+    for (let i = 0; i < block.rows; i++) {
+      setRows(this.target, partRow + order(row + offset + i), rowsOf(block, i, i + 1));
+    }
   }
 
   /** The quantised part once its last piece has come. */
@@ -147,6 +191,14 @@ export class WeightAssembly {
   private rowsBefore(part: number): number {
     return this.stored.parts.slice(0, part).reduce((rows, { rows: more }) => rows + more, 0);
   }
+}
+
+/** Where a block of rows belongs: rows of the part from `row` on, before the rows are put in order. */
+interface Place {
+  /** The part's first row in the weight. */
+  partRow: number;
+  row: number;
+  order: ((row: number) => number) | undefined;
 }
 
 const none = new Uint16Array(0);
