@@ -58,7 +58,8 @@ async function types() {
 const steps = {
   wasm: {
     when: () => existsSync(join(root, 'scripts/build-wasm.mjs')),
-    inputs: ['runtime/backends/wasm/assembly', 'scripts/build-wasm.mjs', 'runtime/backends/wasm/kernels.generated.ts'],
+    // The whole folder: the threads' code and what it imports is bundled into the generated file too.
+    inputs: ['runtime/backends/wasm', 'scripts/build-wasm.mjs'],
     outputs: ['runtime/backends/wasm/kernels.generated.ts'],
     run: () => node(['scripts/build-wasm.mjs']),
   },
