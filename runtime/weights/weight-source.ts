@@ -95,7 +95,10 @@ async function* streamWeights(
   }
 }
 
-/** Carries out the reads in order; the next ones run while one is in use, as far as `maximumBytes` allows. */
+/**
+ * Carries out the reads in order; the next ones run while one is in use, as far as `maximumBytes` allows, and always one, so
+ * that the network does not wait for the processor.
+ */
 async function* readAhead(
   checkpoint: Checkpoint,
   reads: readonly Read[],
@@ -109,7 +112,7 @@ async function* readAhead(
     while (next < reads.length) {
       const read = reads[next]!;
       const size = read.end - read.start;
-      if (running.length > 0 && runningBytes + size > maximumBytes) break;
+      if (running.length > 1 && runningBytes + size > maximumBytes) break;
       const bytes = checkpoint.readRange(read.file, read.start, read.end, signal);
       bytes.catch(() => undefined); // heard when its turn comes, or not at all when an earlier read failed
       running.push({ read, bytes });

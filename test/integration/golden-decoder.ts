@@ -37,21 +37,29 @@ export function tolerance(variant: (typeof VARIANTS)[number]): number {
 
 export interface OpenedDecoder {
   program: Program;
+  /** Of the plan: true of the program when `maxTokens` is `planned`. */
+  plannedBytes: number;
   /** What a DecoderSession wants beside `recover`. */
   session: DecoderSessionOptions;
   /** Logits of the last token, or of every one. */
   step(tokens: readonly number[], past: number, all?: boolean): Promise<Float32Array>;
 }
 
+export interface OpenDecoderOptions {
+  precision?: Precision | undefined;
+  /** Default 64. */
+  contextLength?: number | undefined;
+  /** The longest chunk, and the most rows of logits. Default 64; `planned` takes what the plan says of both. */
+  maxTokens?: number | 'planned' | undefined;
+  /** Called when a weight has come out of the stream, and again when the program has taken it. */
+  onWeight?: ((program: Program) => void) | undefined;
+}
+
 /** Loads the folder at `source` (a URL ending with '/', in Node a path) into a program of the backend. */
 export async function openDecoder(
   source: string,
   backend: Backend,
-  {
-    precision = 'f16',
-    contextLength = 64,
-    maxTokens = 64,
-  }: { precision?: Precision; contextLength?: number; maxTokens?: number } = {},
+  { precision = 'f16', contextLength = 64, maxTokens: chunk = 64, onWeight }: OpenDecoderOptions = {},
 ): Promise<OpenedDecoder> {
   const files = openModelFiles(parseSource(source, { embeddedBase: source }));
   try {
@@ -62,7 +70,7 @@ export async function openDecoder(
     family.build(builder, config);
     const graph = lower(builder.build());
     const weights = createWeightSource(await openCheckpoint(files), graph);
-    const { formats } = planModel({
+    const plan = planModel({
       graph,
       capabilities: await detectCapabilities(),
       wishes: { precision, backend: backend.name, contextLength },
@@ -71,13 +79,19 @@ export async function openDecoder(
         storedFormats: new Map(graph.weights.map((weight) => [weight.name, weights.storedFormat(weight)])),
       },
     });
-    const maxOutputs = maxTokens;
+    const { formats } = plan;
+    const [maxTokens, maxOutputs] = chunk === 'planned' ? [plan.maxTokens, plan.maxOutputs] : [chunk, chunk];
     const program = await backend.compile(graph, { formats, contextLength, maxTokens, maxOutputs });
-    for await (const { name, matrix } of weights.stream(formats)) await program.setWeight(name, matrix);
+    for await (const { name, matrix } of weights.stream(formats)) {
+      onWeight?.(program);
+      await program.setWeight(name, matrix);
+      onWeight?.(program);
+    }
     await program.ready();
     const rotations = (past: number, tokens: number): Float32Array => rotaryRows(config, past, tokens);
     return {
       program,
+      plannedBytes: plan.memory.total,
       session: {
         program,
         rotaryRows: rotations,

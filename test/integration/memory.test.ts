@@ -1,0 +1,97 @@
+// What a model really takes beside what was planned: once it is loaded, at the peak of loading, and after it was disposed of.
+// The peak counts the program (its memory of WebAssembly holds all of it from the start) and every live buffer of the
+// heap (what was read ahead, what is being converted), at each weight; garbage is collected before it is counted.
+
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { createWasmBackend } from '../../runtime/backends/wasm/index.ts';
+import { distApi } from './dist-api.ts';
+import { openDecoder, type OpenDecoderOptions } from './golden-decoder.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+/** Live bytes of buffers outside of WebAssembly. */
+function liveBytes(): number {
+  // The second waits for what the first left to be freed beside it.
+  collectGarbage();
+  collectGarbage();
+  return process.memoryUsage().arrayBuffers;
+}
+
+const LOADED_LIMIT = 1.15;
+const PEAK_LIMIT = 1.35;
+
+const embedded = new URL('../../models/fable-25m/', import.meta.url);
+const shared = new URL('../../../shared/models/fable-25m/', import.meta.url);
+const missing = existsSync(shared) ? false : '../shared/models/fable-25m is not on this machine';
+
+const CASES: readonly { what: string; folder: URL; options: OpenDecoderOptions; skip: string | false }[] = [
+  { what: 'the embedded model, at 4 bits as stored', folder: embedded, options: { precision: 'auto' }, skip: false },
+  { what: 'f16 weights, quantised to 4 bits', folder: shared, options: { precision: '4bit' }, skip: missing },
+  { what: 'f16 weights, quantised to 8 bits', folder: shared, options: { precision: '8bit' }, skip: missing },
+  { what: 'f16 weights, as stored', folder: shared, options: { precision: 'f16' }, skip: missing },
+];
+
+describe('memory beside the plan', () => {
+  for (const { what, folder, options, skip } of CASES) {
+    it(what, { skip }, async (t) => {
+      const backend = await createWasmBackend({ threads: 1 });
+      const before = liveBytes();
+      let peak = 0;
+      const { program, plannedBytes } = await openDecoder(folder.href, backend, {
+        ...options,
+        contextLength: 1024,
+        maxTokens: 'planned',
+        onWeight: (loading) => (peak = Math.max(peak, liveBytes() - before + totalBytes(loading.memory()))),
+      });
+      const loaded = totalBytes(program.memory()) + Math.max(0, liveBytes() - before);
+      const ratio = (bytes: number): number => bytes / plannedBytes;
+      t.diagnostic(
+        `planned ${megabytes(plannedBytes)}; loaded ${megabytes(loaded)} (× ${ratio(loaded).toFixed(3)}), ` +
+          `peak ${megabytes(peak)} (× ${ratio(peak).toFixed(3)})`,
+      );
+      assert.ok(peak > 0);
+      assert.ok(ratio(loaded) <= LOADED_LIMIT, `loaded: × ${ratio(loaded)}`);
+      assert.ok(ratio(peak) <= PEAK_LIMIT, `peak: × ${ratio(peak)}`);
+      backend.dispose();
+    });
+  }
+
+  it('ten models, one after another, take no more than the first three', async (t) => {
+    const { loadModel } = await distApi();
+    const resident: number[] = [];
+    for (let round = 0; round < 10; round++) {
+      const model = await loadModel('wp:fable-25m', { contextLength: 1024 });
+      await model.logits([1, 2, 3]);
+      const { actual } = await model.memory();
+      assert.ok(actual.total > 10e6);
+      await model.dispose();
+      resident.push(process.memoryUsage.rss());
+    }
+    t.diagnostic(`resident after each: ${resident.map(megabytes).join(', ')}`);
+    // Each holds about 25 MB: had even half of them stayed, they would show. The collector's own mood is below that.
+    const grown = resident.at(-1)! - Math.max(...resident.slice(0, 3));
+    assert.ok(grown < 7 * 12e6, `${megabytes(grown)} more after ten than after three`);
+  });
+});
+
+function totalBytes({
+  weights,
+  keyValueCache,
+  activations,
+  other,
+}: {
+  weights: number;
+  keyValueCache: number;
+  activations: number;
+  other: number;
+}): number {
+  return weights + keyValueCache + activations + other;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
