@@ -13,6 +13,8 @@ export function deviceLostError(message: string): WpError {
   );
 }
 
+const LOSS_DELAY_MS = 200;
+
 export class DeviceWatch {
   /** Resolves when the device is lost for a reason other than `expectLoss`. */
   readonly lost: Promise<{ message: string }>;
@@ -43,6 +45,15 @@ export class DeviceWatch {
   /** From now on the loss of the device is our own doing. */
   expectLoss(): void {
     this.#isLossExpected = true;
+  }
+
+  /**
+   * Waits a moment for the device's loss to be told: some browsers first fail what the loss broke. Throws as `check` does.
+   */
+  async settle(): Promise<void> {
+    const moment = new Promise((resolve) => setTimeout(resolve, LOSS_DELAY_MS));
+    await Promise.race([this.failure.catch(() => undefined), moment]);
+    this.check();
   }
 
   /** Throws if the device is gone, or once for an error that no scope caught. */

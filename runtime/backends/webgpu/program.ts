@@ -172,13 +172,13 @@ export class WebGpuProgram implements Program {
     if (!staging) return new Float32Array(0);
     try {
       const numbers = await Promise.race([this.#readback.read(staging, bytes), this.#watch.failure]);
-      this.#readback.release(staging);
       this.#watch.check();
+      this.#readback.release(staging);
       return numbers;
     } catch (error) {
       this.#ledger.destroy(staging);
+      if (!this.#isDisposed) await this.#watch.settle();
       this.#checkUsable();
-      // A map that fails on a healthy device has lost it; the browser says so a moment later.
       throw error instanceof WpError ? error : deviceLostError(String(error));
     }
   }
