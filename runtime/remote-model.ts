@@ -3,9 +3,8 @@
 import * as Comlink from 'comlink';
 import { type Connection, unwrap } from './connection.ts';
 import { abortError, throwIfAborted, WpError } from './errors.ts';
-import type { ChatFunction, Model } from './model.ts';
+import type { ChatFunction, CreateCompletion, Model } from './model.ts';
 import type { GenerateEvent, GenerateRequest, ModelId, Reply } from './protocol/messages.ts';
-import { createCompletions } from './tasks/completions.ts';
 import type { BenchmarkResult, ChatMessage, ChatOptions, ChatPart, MemoryReport, ModelInfo } from './types.ts';
 
 export class RemoteModel implements Model {
@@ -25,7 +24,12 @@ export class RemoteModel implements Model {
     this.#id = id;
     const chat = (messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncIterableIterator<ChatPart> =>
       this.#generate({ messages }, options);
-    this.chat = Object.assign(chat, { completions: createCompletions(chat, info.source) });
+    // The OpenAI shape is fetched when it is used: a chat element never does.
+    const create = async (...call: Parameters<CreateCompletion>): Promise<unknown> => {
+      const { createCompletions } = await import('./tasks/completions.ts');
+      return createCompletions(chat, info.source).create(...call);
+    };
+    this.chat = Object.assign(chat, { completions: { create: create as CreateCompletion } });
   }
 
   get disposed(): boolean {

@@ -66,20 +66,25 @@ function compactCss(text) {
     .replace(/ {2,}/g, ' ');
 }
 
-/** Takes comments and indentation out of the templates of *.wgsl.ts and of css`…`. */
+/** White space with a line break in it is worth one line break, in tags and between them; no template has a `pre`'s text. */
+const compactHtml = (text) => text.replace(/[ \t]*\n\s*/g, '\n');
+
+const COMPACT_BY_TAG = { css: compactCss, html: compactHtml, svg: compactHtml };
+
+/** Takes comments and indentation out of the templates of *.wgsl.ts, css`…`, html`…` and svg`…`. */
 export function compactTemplates() {
   return {
     name: 'compact-templates',
     transform(code, id) {
       if (id.includes('/node_modules/') || !id.endsWith('.ts')) return null;
       const isWgsl = id.endsWith('.wgsl.ts');
-      if (!isWgsl && !code.includes('css`')) return null;
+      if (!isWgsl && !/\b(?:css|html|svg)`/.test(code)) return null;
       const source = ts.createSourceFile(id, code, ts.ScriptTarget.ESNext, true);
       const replacements = [];
       const visit = (node) => {
         const tag = node.parent && ts.isTaggedTemplateExpression(node.parent) ? node.parent.tag.getText(source) : '';
         if (ts.isTemplateExpression(node) || ts.isNoSubstitutionTemplateLiteral(node)) {
-          const compact = tag === 'css' ? compactCss : isWgsl && tag === '' ? compactWgsl : undefined;
+          const compact = COMPACT_BY_TAG[tag] ?? (isWgsl && tag === '' ? compactWgsl : undefined);
           for (const { start, end, isLast } of compact ? pieces(node, source) : []) {
             replacements.push({ start, end, text: compact(code.slice(start, end), isLast) });
           }
