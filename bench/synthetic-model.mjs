@@ -1,6 +1,7 @@
 // Models of any shape with random weights, as files that are made while they are read: a safetensors folder in our own
-// quantised convention, and a Q4_0 GGUF of the same shape for the peers. Nothing is stored; any byte range can be asked for.
+// quantised convention, and a Q4_0 or Q8_0 GGUF of the same shape for the peers. Nothing is stored; any byte range can be asked for.
 
+import { CODES, noise, SCALE_HIGH_BYTE, SCALES } from './noise.mjs';
 import { configOf, tensorsOf } from './shapes.mjs';
 
 /** A file as a list of extents; `read` makes the bytes of a range. */
@@ -35,22 +36,6 @@ export class SyntheticFile {
   }
 }
 
-/** Seeded noise: the bench must do the same work every time. */
-function noise(bytes, map = (x) => x) {
-  let state = 0x9e3779b9;
-  const out = new Uint8Array(bytes);
-  for (let i = 0; i < bytes; i += 1) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    out[i] = map(state & 255, i);
-  }
-  return out;
-}
-
-const CODES = noise(1 << 20);
-/** f16 numbers between 0.0039 and 0.0078: the size of trained scales, so that activations stay finite. */
-const SCALES = noise(1 << 16, (x, i) => (i % 2 ? 0x1c : x));
 const ONES_F32 = new Uint8Array(new Float32Array([1]).buffer);
 const ZERO_F32 = new Uint8Array(4);
 
@@ -80,7 +65,7 @@ export function safetensorsFolder(shape, bits) {
     const [rows, columns] = dims;
     quantization[name] = `q${bits}g32`;
     put(`${name}.plane0`, 'U8', [rows, (columns * bits) / 8], (rows * columns * bits) / 8, CODES);
-    put(`${name}.scales`, 'F16', [rows, columns / 32], (rows * columns) / 16, SCALES);
+    put(`${name}.scales`, 'F16', [rows, columns / 32], (rows * columns) / 16, SCALES[bits]);
   }
   header.__metadata__ = {
     'wp-models.version': '1',
@@ -129,8 +114,15 @@ function tokenizerOf(shape) {
 
 const GGUF_TYPE = { u32: 4, f32: 6, string: 8, array: 9, i32: 5 };
 
-/** The same shape as GGUF, all matrices Q4_0: what llama.cpp's engines read. @returns {SyntheticFile} */
-export function ggufFile(shape) {
+/**
+ * The same shape as GGUF, all matrices Q4_0 or Q8_0: what llama.cpp's engines read.
+ *
+ * @param {import('./shapes.mjs').BenchShape} shape
+ * @param {4 | 8} [bits]
+ * @returns {SyntheticFile}
+ */
+export function ggufFile(shape, bits = 4) {
+  const { type: matrixType, blockBytes, blocks } = GGUF_MATRIX[bits];
   const writer = new ByteWriter();
   const arch = shape.modelType;
   const metadata = [
@@ -169,11 +161,11 @@ export function ggufFile(shape) {
     writer.string(gguf);
     writer.u32(dims.length);
     for (const dim of [...dims].reverse()) writer.u64(dim);
-    writer.u32(matrix ? 2 : 0);
+    writer.u32(matrix ? matrixType : 0);
     writer.u64(offset);
-    const bytes = matrix ? (dims[0] * dims[1] * 18) / 32 : dims[0] * 4;
+    const bytes = matrix ? (dims[0] * dims[1] * blockBytes) / 32 : dims[0] * 4;
     const padded = round(bytes, 32);
-    extents.push({ bytes, content: matrix ? Q4_0_BLOCKS : name.endsWith('bias') ? ZERO_F32 : ONES_F32 });
+    extents.push({ bytes, content: matrix ? blocks : name.endsWith('bias') ? ZERO_F32 : ONES_F32 });
     extents.push({ bytes: padded - bytes, content: ZERO_F32 });
     offset += padded;
   }
@@ -182,8 +174,11 @@ export function ggufFile(shape) {
   return new SyntheticFile([{ bytes: head.length, content: head }, ...extents]);
 }
 
-/** Blocks of 18 bytes: an f16 scale, then 16 bytes of codes. */
-const Q4_0_BLOCKS = noise(18 * 65536, (x, i) => (i % 18 === 1 ? 0x1c : x));
+/** ggml's Q4_0 and Q8_0. A block of 32 weights is an f16 scale, then the codes. */
+const GGUF_MATRIX = {
+  4: { type: 2, blockBytes: 18, blocks: noise(18 * 65536, (x, i) => (i % 18 === 1 ? SCALE_HIGH_BYTE[4] : x)) },
+  8: { type: 8, blockBytes: 34, blocks: noise(34 * 32768, (x, i) => (i % 34 === 1 ? SCALE_HIGH_BYTE[8] : x)) },
+};
 
 class ByteWriter {
   #chunks = [];
