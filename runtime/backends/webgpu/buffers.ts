@@ -33,6 +33,13 @@ export class BufferLedger {
     return this.#create(category, { label, size: align4(bytes), usage });
   }
 
+  /** For a few bytes in the middle of a step: where even these fail, the device reports it as an uncaptured error. */
+  createNow(category: BufferCategory, label: string, bytes: number, usage: GPUBufferUsageFlags): GPUBuffer {
+    const buffer = this.#device.createBuffer({ label, size: align4(bytes), usage });
+    this.#categoryOf.set(buffer, category);
+    return buffer;
+  }
+
   /** A buffer with these contents. */
   async createWith(
     category: BufferCategory,

@@ -159,9 +159,9 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   }`,
     '\n  ',
   )}
-  let all = gather(thread, least, 0u);
+  let reaching = gather(thread, least, 0u);
   if (thread == 0u) {
-    isFull = u32(all > CAPACITY);
+    isFull = u32(reaching > CAPACITY);
   }
   if (workgroupUniformLoad(&isFull) == 1u) {
     // Many ties, or many large logits in few groups: the bits of the last token that has room.
