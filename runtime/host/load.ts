@@ -24,6 +24,7 @@ import type { LoadProgress, ModelInfo, PlanReport } from '../types.ts';
 import { openCheckpoint } from '../weights/checkpoint.ts';
 import { createWeightSource, type WeightSource } from '../weights/weight-source.ts';
 import type { BackendPool } from './backend-pool.ts';
+import type { OpenedGguf } from './gguf-model.ts';
 import { LoadedModel } from './loaded-model.ts';
 import { readModelFiles } from './model-description.ts';
 
@@ -44,14 +45,16 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
   const openFiles = (): ModelFiles => openModelFiles(source, { store, progress, http: { headers: request.headers } });
   const files = openFiles();
   try {
-    const description = await readModelFiles(files, signal);
+    const gguf = await openIfGguf(files, signal);
+    const description = gguf?.description ?? (await readModelFiles(files, signal));
     const family = findFamily(modelTypeOf(description.config));
     const config = family.config(description.config);
     const builder = new GraphBuilder();
     family.build(builder, config);
     const graph = lower(builder.build());
 
-    const checkpoint = await openCheckpoint(files, signal);
+    gguf?.expectAllUsed(graph);
+    const checkpoint = gguf?.checkpoint ?? (await openCheckpoint(files, signal));
     const weights = createWeightSource(checkpoint, graph);
     const capabilities = await detectCapabilities();
     const plan = planModel({
@@ -91,7 +94,8 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
     const recover = async (): Promise<Program> => {
       const again = openFiles();
       try {
-        return await createProgram(createWeightSource(await openCheckpoint(again), graph), undefined);
+        const reopened = (await openIfGguf(again))?.checkpoint ?? (await openCheckpoint(again));
+        return await createProgram(createWeightSource(reopened, graph), undefined);
       } finally {
         await again.close();
       }
@@ -117,6 +121,7 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
         downloadBytes: weights.downloadBytes,
         reasons: [
           ...plan.reasons,
+          ...(gguf?.conversions(graph, plan.formats) ?? []),
           ...(template?.reasons ?? []).map((reason) => ({ topic: 'chat template', reason })),
           ...ignoredGenerationOptions(description.generationConfig).map((name) => ({
             topic: 'generation_config.json',
@@ -151,6 +156,13 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
   } finally {
     await files.close();
   }
+}
+
+/** A GGUF file holds all that a folder of other files says; the code that reads it comes with the first one. */
+async function openIfGguf(files: ModelFiles, signal?: AbortSignal): Promise<OpenedGguf | undefined> {
+  if (!files.weightsName || !/\.gguf$/i.test(files.weightsName)) return undefined;
+  const { openGgufModel } = await import('./gguf-model.ts');
+  return openGgufModel(files, signal);
 }
 
 type Plan = ReturnType<typeof planModel>;

@@ -42,7 +42,13 @@ export function blobFiles(files: readonly File[], description: string): ModelFil
   const root = commonFolder(paths.map(({ path }) => path));
   const byName = new Map(paths.map(({ file, path }) => [path.slice(root.length), file]));
   const weights = [...byName.keys()].filter((name) => /^[^/]*\.safetensors$/.test(name));
-  const only = weights.length === 1 && !byName.has('model.safetensors.index.json') ? weights[0] : undefined;
+  const gguf = [...byName.keys()].filter((name) => /^[^/]*\.gguf$/i.test(name)).sort()[0];
+  const only =
+    weights.length === 0
+      ? gguf
+      : weights.length === 1 && !byName.has('model.safetensors.index.json')
+        ? weights[0]
+        : undefined;
   return {
     description,
     weightsName: only,
@@ -60,10 +66,10 @@ function relativePath(file: File): string {
   return (file as { webkitRelativePath?: string }).webkitRelativePath || file.name;
 }
 
-/** The folder of config.json when there is one, else what all paths share. */
+/** The folder of config.json when there is one, else of a GGUF file, else of the first. */
 function commonFolder(paths: readonly string[]): string {
   const configs = paths.filter((path) => /(^|\/)config\.json$/.test(path)).sort((a, b) => a.length - b.length);
-  const anchor = configs[0] ?? paths[0] ?? '';
+  const anchor = configs[0] ?? paths.find((path) => /\.gguf$/i.test(path)) ?? paths[0] ?? '';
   const folder = anchor.slice(0, anchor.lastIndexOf('/') + 1);
   return folder;
 }

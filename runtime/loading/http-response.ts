@@ -73,7 +73,7 @@ export function givenUp(failure: TransientFailure, name: string, url: string, at
 export function isWebPage(name: string, contentType: string | null, first: Uint8Array): boolean {
   if (/\.html?$/.test(name)) return false;
   if (contentType && /^\s*(text\/html|application\/xhtml\+xml)/i.test(contentType)) return true;
-  return /\.(json|safetensors)$/.test(name) && /^\uFEFF?\s*</.test(asText(first));
+  return /\.(json|safetensors|gguf)$/i.test(name) && /^\uFEFF?\s*</.test(asText(first));
 }
 
 const byteOrderMark: readonly number[] = [0xef, 0xbb, 0xbf];

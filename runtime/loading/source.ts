@@ -23,12 +23,15 @@ export interface SourceContext {
 
 const hint =
   'Allowed are: a Hugging Face id ("HuggingFaceTB/SmolLM2-135M-Instruct", with "@revision" if needed), the URL of a folder ' +
-  'or of its config.json or model.safetensors ("https://example.com/models/fable/"), an embedded model ("wp:fable-25m"), or ' +
-  'the files of a folder.';
+  'or of its config.json or model.safetensors ("https://example.com/models/fable/"), a GGUF file by its URL or by its name in ' +
+  'a hub repository ("org/name/model-Q4_K_M.gguf"), an embedded model ("wp:fable-25m"), or the files of a folder.';
 
 const hubHost = 'https://huggingface.co/';
 const hubName = '[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?';
 const hubId = new RegExp(`^(${hubName})/(${hubName})(?:@([A-Za-z0-9][A-Za-z0-9._/-]*))?$`);
+/** A file of a repository; the revision, if any, has no slash then. */
+const hubFile = new RegExp(`^(${hubName})/(${hubName})(?:@([A-Za-z0-9][A-Za-z0-9._-]*))?/([^?#\\\\]+\\.gguf)$`, 'i');
+const ggufFile = /\.gguf$/i;
 /** A page of the hub, as people copy it from the address bar. */
 const hubPage =
   /^https:\/\/(?:www\.)?huggingface\.co\/([^/?#]+)\/([^/?#]+)(?:\/(?:tree|blob|resolve)\/([^/?#]+)((?:\/[^?#]*)?))?\/?(?:[?#].*)?$/;
@@ -48,6 +51,17 @@ export function parseSource(source: string | readonly File[], context: SourceCon
   if (/^[a-z][a-z0-9+.-]+:/i.test(text) || isPath(text)) return parseLocation(text, source);
 
   refuseUnreadable(text, source);
+  const file = text.includes('..') ? null : hubFile.exec(text);
+  if (file) {
+    const { folder, weightsName } = splitFile(file[4]!, source);
+    return hubFolder(`${file[1]}/${file[2]}`, file[3] ?? 'main', folder, weightsName);
+  }
+  if (ggufFile.test(text)) {
+    throw invalid(
+      source,
+      'names a GGUF file, but neither its path ("./model.gguf") nor its repository ("org/name/model.gguf")',
+    );
+  }
   const id = hubId.exec(text);
   if (!id || text.includes('..')) throw invalid(source, 'is neither a hub id nor a URL');
   return hubFolder(`${id[1]}/${id[2]}`, id[3] ?? 'main', '', undefined);
@@ -107,6 +121,7 @@ function splitFile(path: string, source: string): { folder: string; weightsName:
   const shard = /^(.*)-\d{5}-of-\d{5}\.safetensors$/.exec(last);
   if (shard) return { folder: parent, weightsName: decode(`${shard[1]}.safetensors.index.json`) };
   if (/\.safetensors(?:\.index\.json)?$/.test(last)) return { folder: parent, weightsName: decode(last) };
+  if (ggufFile.test(last)) return { folder: parent, weightsName: decode(last) };
   if (/\.json$/.test(last)) return { folder: parent, weightsName: undefined };
   return { folder: last === '' ? path : `${path}/`, weightsName: undefined };
 }
@@ -122,21 +137,33 @@ function decode(name: string): string {
 function parseFiles(files: readonly File[]): ParsedSource {
   if (files.length === 0) throw invalid('(no files)', 'is empty');
   const weights = files.filter((file) => /\.safetensors(?:\.index\.json)?$/.test(file.name));
-  if (weights.length === 0) for (const file of files) refuseUnreadable(file.name, file.name);
+  const models = new Set(files.filter(({ name }) => ggufFile.test(name)).map(({ name }) => wholeGgufName(name)));
+  if (weights.length === 0 && models.size > 1) {
+    throw invalid(
+      `${files.length} files`,
+      `holds ${models.size} GGUF models (${[...models].slice(0, 3).join(', ')}, …): choose one`,
+    );
+  }
+  if (weights.length === 0 && models.size === 0) for (const file of files) refuseUnreadable(file.name, file.name);
   const description = files.length === 1 ? files[0]!.name : `${files.length} files (${files[0]!.name}, …)`;
   return { kind: 'files', files, description };
 }
 
+/** What the parts of a split GGUF file have in common. */
+function wholeGgufName(name: string): string {
+  return name.replace(/-\d{5}-of-\d{5}(?=\.gguf$)/i, '');
+}
+
 /** `unsupported-format` for the files that people will try and that this version cannot read. */
 function refuseUnreadable(name: string, source: string): void {
-  const match = /\.(gguf|onnx|ort|bin|pt|pth|ckpt|tflite|litertlm|task|h5)$/i.exec(name);
+  const match = /\.(onnx|ort|bin|pt|pth|ckpt|tflite|litertlm|task|h5)$/i.exec(name);
   if (!match) return;
   const kind = match[1]!.toLowerCase();
   throw new WpError(
     'unsupported-format',
     `"${source}" is a .${kind} file; this version of wp-models does not read .${kind} files yet.`,
-    'Use the same model as a safetensors folder: config.json, tokenizer.json and model.safetensors.',
-    { source, actual: `.${kind}`, allowed: ['.safetensors', '.safetensors.index.json'] },
+    'Use the same model as a GGUF file, or as a safetensors folder: config.json, tokenizer.json and model.safetensors.',
+    { source, actual: `.${kind}`, allowed: ['.gguf', '.safetensors', '.safetensors.index.json'] },
   );
 }
 

@@ -53,7 +53,8 @@ export function planReads(
       for (const piece of part.pieces) {
         const { start, end } = piece.tensor;
         const rowBytes = (end - start) / part.rows;
-        const canSplit = piece.holds === 'numbers' && part.columns > 1 && isConverted(stored, part);
+        const isSplittable = piece.holds === 'blocks' || (piece.holds === 'numbers' && isConverted(stored, part));
+        const canSplit = isSplittable && part.columns > 1;
         const blockRows = canSplit ? Math.max(1, Math.floor((2 * joined) / rowBytes)) : part.rows;
         for (let row = 0; row < part.rows; row += blockRows) {
           const rows = Math.min(blockRows, part.rows - row);

@@ -40,6 +40,13 @@ describe('sources', () => {
       'https://x.test/m/model-00002-of-00003.safetensors',
       { folder: 'https://x.test/m/', weightsName: 'model.safetensors.index.json' },
     ],
+    ['https://x.test/m/a.gguf?sig=1', { folder: 'https://x.test/m/', weightsName: 'a.gguf', query: '?sig=1' }],
+    ['org/name/q4.gguf', { folder: `${hub}main/`, weightsName: 'q4.gguf' }],
+    ['org/name@v1/sub/Q4_K-00001-of-00002.GGUF', { folder: `${hub}v1/sub/`, weightsName: 'Q4_K-00001-of-00002.GGUF' }],
+    [
+      'https://huggingface.co/o/n/blob/main/q4.gguf',
+      { folder: `${hub}main/`.replace('org/name', 'o/n'), weightsName: 'q4.gguf' },
+    ],
     ['wp:fable-25m', { folder: 'https://cdn.test/wp-models/models/fable-25m/' }],
   ];
   for (const [source, expected] of http) {
@@ -55,6 +62,8 @@ describe('sources', () => {
     ['../a/', '../a/'],
     ['C:\\models\\a', 'C:/models/a/'],
     ['file:///models/a', 'file:///models/a/'],
+    ['./models/a.gguf', './models/'],
+    ['/a/b.GGUF', '/a/'],
   ] as const) {
     it(`path ${source}`, () => {
       const parsed = parse(source);
@@ -89,6 +98,9 @@ describe('sources', () => {
     'https://me:secret@x.test/m',
     'org name/x',
     'javascript:alert(1)',
+    'a.gguf',
+    'org/name.gguf',
+    'org/name/../x.gguf',
   ]) {
     it(`refuses ${JSON.stringify(source)}`, () => {
       assert.throws(
@@ -99,12 +111,10 @@ describe('sources', () => {
     });
   }
   for (const source of [
-    'https://x.test/a.gguf',
     'https://x.test/a.onnx?x=1',
-    '/a/b.GGUF',
-    'a.gguf',
-    'org/name.gguf',
-    'https://huggingface.co/o/n/blob/main/q4.gguf',
+    '/a/b.ONNX',
+    'a.onnx',
+    'https://huggingface.co/o/n/blob/main/q4.onnx',
     'https://x.test/pytorch_model.bin',
   ]) {
     it(`does not read ${source} yet`, () => {
@@ -132,9 +142,28 @@ describe('chosen files', () => {
     assert.equal(await files.open('x.json'), undefined);
     assert.deepEqual([...(await (await files.open('config.json'))!.readRange(1, 4))], [0x22, 0x61, 0x22]);
   });
+  it('are a GGUF file, alone or in parts, but not two models', async () => {
+    const weightsName = (...names: string[]): string | undefined =>
+      openModelFiles(
+        parseSource(
+          names.map((name) => file(name, '')),
+          { embeddedBase: '' },
+        ),
+      ).weightsName;
+    assert.equal(weightsName('a.gguf'), 'a.gguf');
+    assert.equal(
+      weightsName('README.md', 'm/b-00002-of-00002.gguf', 'm/b-00001-of-00002.gguf'),
+      'b-00001-of-00002.gguf',
+    );
+    assert.equal(weightsName('m/config.json', 'm/model.safetensors', 'm/a.gguf'), 'model.safetensors');
+    assert.throws(
+      () => weightsName('a.gguf', 'b.gguf'),
+      (thrown: unknown) => thrown instanceof WpError && thrown.code === 'invalid-source',
+    );
+  });
   it('of another kind are refused, and none at all, too', () => {
     assert.throws(
-      () => parseSource([file('a.gguf', '')], { embeddedBase: '' }),
+      () => parseSource([file('a.onnx', '')], { embeddedBase: '' }),
       (thrown: unknown) => thrown instanceof WpError && thrown.code === 'unsupported-format',
     );
     assert.throws(

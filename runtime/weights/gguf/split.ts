@@ -3,7 +3,7 @@
 import type { GgufHeader } from './header.ts';
 import { corruptGguf } from './refusals.ts';
 
-const pattern = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/i;
+const pattern = /^(.*)-(\d{5})-of-(\d{5})(\.gguf)$/i;
 /** Of one model. */
 const maximumFiles = 1024;
 
@@ -19,7 +19,7 @@ export function splitNames(name: string): string[] {
       allowed: maximumFiles,
     });
   }
-  return Array.from({ length: count }, (_, i) => `${match[1]}-${String(i + 1).padStart(5, '0')}-of-${match[3]}.gguf`);
+  return Array.from({ length: count }, (_, i) => `${match[1]}-${String(i + 1).padStart(5, '0')}-of-${match[3]}${match[4]}`);
 }
 
 /** Holds what each file says of its place against its name, and the tensors against each other. */
