@@ -2,6 +2,7 @@
 // the pool at once, so whoever asks next gets a new one.
 
 import type { Backend } from '../backends/backend.ts';
+import { WpError } from '../errors.ts';
 import type { BackendName } from '../types.ts';
 
 export interface BackendWish {
@@ -31,9 +32,20 @@ export class BackendPool {
 /** Only the chosen backend's code, and its kernels, are downloaded. */
 async function create({ name, threads }: BackendWish): Promise<Backend> {
   if (name === 'wasm') {
-    const { createWasmBackend } = await import('../backends/wasm/index.ts');
+    const { createWasmBackend } = await import('../backends/wasm/index.ts').catch(missingCode);
     return createWasmBackend({ threads });
   }
-  const { createWebGpuBackend } = await import('../backends/webgpu/index.ts');
+  const { createWebGpuBackend } = await import('../backends/webgpu/index.ts').catch(missingCode);
   return createWebGpuBackend();
+}
+
+/** A server that has the worker and not the files beside it: a new version was put there, or not all was copied. */
+function missingCode(cause: unknown): never {
+  throw new WpError(
+    'worker-failed',
+    `A part of the runtime could not be loaded: ${cause instanceof Error ? cause.message : String(cause)}.`,
+    'Reload the page. If it happens again, check that all files of the package’s dist/ lie beside model.worker.js, of one version.',
+    {},
+    { cause },
+  );
 }

@@ -34,6 +34,14 @@ for (const backend of ['wasm', 'webgpu'] as const) {
     });
     after(() => model?.dispose());
 
+    it('takes the memory that was planned', async () => {
+      const { planned, actual } = await model!.memory();
+      const ratio = actual.total / planned.total;
+      console.log(`memory: planned ${planned.total}, actual ${actual.total} (× ${ratio.toFixed(3)})`);
+      expect(actual.weights).to.be.at.least(planned.weights);
+      expect(ratio).to.be.at.most(1.15);
+    });
+
     for (const index of CHOSEN[backend]) {
       it(`prompt ${index}: logits and greedy answer as transformers`, async () => {
         const prompt = goldens.prompts[index]!;

@@ -26,6 +26,8 @@ export interface PageWish {
   isolated?: boolean;
   /** Sent with the page and its scripts: a worker's policy is that of its own script. */
   headers?: Record<string, string>;
+  /** Paths that are not found. */
+  refused?: RegExp;
   /** Serve the package from another origin than the page. */
   otherOrigin?: boolean;
 }
@@ -40,7 +42,7 @@ export interface OpenedPage {
 }
 
 export async function openPage(browser: Browser, wish: PageWish): Promise<OpenedPage> {
-  const { body, isolated = true, headers = {}, otherOrigin = false } = wish;
+  const { body, isolated = true, headers = {}, otherOrigin = false, refused } = wish;
   const cors = { 'Access-Control-Allow-Origin': '*', 'Cross-Origin-Resource-Policy': 'cross-origin' };
   const elsewhere = otherOrigin ? await startServer({ root, isolated: false, headers: cors }) : undefined;
   let dist = '';
@@ -49,6 +51,10 @@ export async function openPage(browser: Browser, wish: PageWish): Promise<Opened
     isolated,
     headers,
     onRequest: (_request, response, url) => {
+      if (refused?.test(url.pathname)) {
+        response.writeHead(404).end();
+        return true;
+      }
       if (url.pathname !== '/page.html') return false;
       const html = `<!doctype html><meta charset="utf-8"><title>Test</title><link rel="icon" href="data:,">
 <script type="module" src="${dist}elements.js"></script>${body.replaceAll('DIST', dist)}`;

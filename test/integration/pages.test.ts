@@ -111,6 +111,26 @@ for (const name of ['chromium', 'firefox'] as const) {
       }
     });
 
+    for (const [what, refused] of [
+      ['the worker', /model\.worker/],
+      ['the kernels', /worker-wasm/],
+    ] as const) {
+      it(`says so when the script of ${what} is not there`, async () => {
+        const { page, close } = await openPage(browser, { body: CHAT, refused });
+        try {
+          await page.waitForFunction(() => document.querySelector('wp-chat')?.getAttribute('state') === 'failed');
+          const error = await page.evaluate(() => {
+            const chat = document.querySelector('wp-chat') as import('../../components/index.ts').WpChat;
+            return { code: chat.session!.error!.code, hint: chat.session!.error!.hint };
+          });
+          assert.equal(error.code, 'worker-failed');
+          assert.match(error.hint, /model\.worker\.js/);
+        } finally {
+          await close();
+        }
+      });
+    }
+
     const untraced = name === 'firefox' ? 'Firefox gives a test no trace of its tasks' : false;
     it('no task of the main thread takes 50 ms while a model loads and answers', { skip: untraced }, async (t) => {
       // Processor time and not time: what other programs take of a busy machine is not the page's.
