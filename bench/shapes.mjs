@@ -6,6 +6,7 @@
 /** @type {Record<string, BenchShape>} */
 export const SHAPES = {
   tiny: shape('a test of the bench itself', 64, 2, 4, 2, 16, 128, 320),
+  'fable-25m': shape('the embedded model’s', 512, 6, 8, 4, 64, 1280, 8192),
   '15m': shape('S0, TinyStories 15M', 288, 6, 6, 6, 48, 768, 32000),
   '0.5b': { ...shape('S1, Qwen2.5-0.5B', 896, 24, 14, 2, 64, 4864, 151936), modelType: 'qwen2', attentionBias: true },
   '1b': shape('S2, Llama-3.2-1B', 2048, 16, 32, 8, 64, 8192, 128256),
@@ -77,4 +78,12 @@ export function tensorsOf(shape) {
   tensors.push(['model.norm.weight', 'output_norm.weight', [hidden]]);
   if (!shape.tied) tensors.push(['lm_head.weight', 'output.weight', [vocabulary, hidden]]);
   return tensors.map(([name, gguf, dims]) => ({ name, gguf, dims }));
+}
+
+/** Bytes of weights that one decoded token reads: every matrix but the embedding, which an untied model reads by rows. */
+export function weightBytesPerToken(shape, bitsPerWeight) {
+  const matrices = tensorsOf(shape).filter(
+    ({ name, dims }) => dims.length === 2 && (shape.tied || !name.includes('embed')),
+  );
+  return matrices.reduce((sum, { dims: [rows, columns] }) => sum + (rows * columns * bitsPerWeight) / 8, 0);
 }

@@ -34,6 +34,14 @@ export class SyntheticFile {
     }
     return out;
   }
+
+  /** The whole file, in pieces: longer ones than an ArrayBuffer may be. @returns {Blob} */
+  blob() {
+    const piece = 16 << 20;
+    const parts = [];
+    for (let at = 0; at < this.size; at += piece) parts.push(this.read(at, Math.min(at + piece, this.size)));
+    return new Blob(parts);
+  }
 }
 
 const ONES_F32 = new Uint8Array(new Float32Array([1]).buffer);

@@ -1,71 +1,101 @@
-// The table that `npm run bench` prints: tokens a second, beside what the machine allows.
+// The table that `npm run bench` prints: tokens a second, beside what the machine allows, and against the peers.
 
 const mebibytes = (bytes) => (bytes === undefined ? '–' : (bytes / 2 ** 20).toFixed(0));
-const percent = (ratio) => (Number.isFinite(ratio) ? `${(ratio * 100).toFixed(ratio < 0.1 ? 1 : 0)} %` : '–');
+export const percent = (ratio) => (Number.isFinite(ratio) ? `${(ratio * 100).toFixed(ratio < 0.1 ? 1 : 0)} %` : '–');
 
-/** Share of the fastest decode that the bytes of the weights, or the dispatches, would allow. */
+/**
+ * Share of the fastest decode that the bytes of the weights, or the dispatches, would allow; NaN where it is not known.
+ *
+ * @returns {{ byBytes: number, byDispatches: number }}
+ */
 export function shares(result, limits) {
   const bytesPerSecond = limits[result.backend]?.bytesPerSecond;
+  // Of WASM, one thread was measured: that several read as many times as much is the most that they could.
   const threads = result.backend === 'wasm' ? (result.threads ?? 1) : 1;
-  const byBytes = bytesPerSecond
-    ? (result.decodeTokensPerSecond * result.weightBytesPerToken) / (bytesPerSecond * threads)
-    : NaN;
-  const perDispatch = limits.webgpu?.microsecondsPerDispatch;
-  const byDispatches =
-    result.backend === 'webgpu' && perDispatch
-      ? (result.decodeTokensPerSecond * result.dispatchesPerToken * perDispatch) / 1e6
-      : NaN;
+  const byBytes = (result.decodeTokensPerSecond * (result.weightBytesPerToken ?? NaN)) / (bytesPerSecond * threads);
+  const perDispatch = result.backend === 'webgpu' ? limits.webgpu?.microsecondsPerDispatch : undefined;
+  const byDispatches = (result.decodeTokensPerSecond * (result.dispatchesPerToken ?? NaN) * perDispatch) / 1e6;
   return { byBytes, byDispatches };
+}
+
+/**
+ * wp-models ÷ each peer, of the same subject.
+ *
+ * @returns {{ title: string, prompt: number, decode: number }[]} none where wp-models, or every peer, failed
+ */
+export function ratios(results) {
+  const whole = results.filter((result) => !result.error);
+  return whole
+    .filter((result) => result.engine !== 'wp-models')
+    .flatMap((peer) => {
+      const ours = whole.find((result) => result.engine === 'wp-models' && result.what === peer.what);
+      if (!ours) return [];
+      const ratio = (key) => ours[key] / peer[key];
+      return {
+        title: peer.title ?? peer.engine,
+        prompt: ratio('promptTokensPerSecond'),
+        decode: ratio('decodeTokensPerSecond'),
+      };
+    });
+}
+
+/** @returns {string[]} a line for each limit that was measured */
+export function limitLines({ wasm, webgpu }) {
+  const lines = [];
+  if (wasm) lines.push(`limit, WASM, one thread: ${(wasm.bytesPerSecond / 1e9).toFixed(1)} GB/s`);
+  if (webgpu) {
+    const speed = `${(webgpu.bytesPerSecond / 1e9).toFixed(0)} GB/s`;
+    const dispatch = `${webgpu.microsecondsPerDispatch.toFixed(2)} µs a dependent dispatch`;
+    lines.push(`limit, WebGPU (${webgpu.adapter}): ${speed}, ${dispatch}`);
+  }
+  return lines;
+}
+
+export const COLUMNS = [
+  'engine',
+  'backend',
+  'precision',
+  'threads',
+  'prompt tok/s',
+  'decode tok/s',
+  'of bytes limit',
+  'of dispatch limit',
+  'memory MiB',
+  'load ms',
+];
+
+/** The cells of a result, one for each of `COLUMNS`. @returns {string[]} */
+export function cellsOf(result, limits) {
+  const name = result.title ?? result.engine;
+  if (result.error) return [name, '', '', '', `failed: ${result.error}`, '', '', '', '', ''];
+  const { byBytes, byDispatches } = shares(result, limits);
+  return [
+    name,
+    result.backend,
+    result.precision,
+    String(result.threads ?? '–'),
+    `${result.promptTokensPerSecond.toFixed(1)} (${result.promptTokens})`,
+    `${result.decodeTokensPerSecond.toFixed(1)} (${result.decodeTokens})`,
+    percent(byBytes),
+    percent(byDispatches),
+    mebibytes(result.memory?.actual.total),
+    String(Math.round(result.loadMs)),
+  ];
 }
 
 export function printTable(report) {
   const { limits, results } = report;
   console.log(`\n${report.what} — ${report.userAgent}`);
-  if (limits.wasm) console.log(`limit, WASM, one thread: ${(limits.wasm.bytesPerSecond / 1e9).toFixed(1)} GB/s`);
-  if (limits.webgpu) {
-    const { adapter, bytesPerSecond, microsecondsPerDispatch } = limits.webgpu;
-    console.log(
-      `limit, WebGPU (${adapter}): ${(bytesPerSecond / 1e9).toFixed(0)} GB/s, ${microsecondsPerDispatch.toFixed(2)} µs a dependent dispatch`,
-    );
-  }
-  const head = [
-    'engine',
-    'backend',
-    'precision',
-    'threads',
-    'prompt tok/s',
-    'decode tok/s',
-    'of bytes limit',
-    'of dispatch limit',
-    'memory MiB',
-    'load ms',
-  ];
-  const rows = results.map((result) => {
-    if (result.error) return [result.engine, '', '', '', result.error, '', '', '', '', ''];
-    const { byBytes, byDispatches } = shares(result, limits);
-    return [
-      result.engine,
-      result.backend,
-      result.precision,
-      String(result.threads ?? ''),
-      `${result.promptTokensPerSecond.toFixed(1)} (${result.promptTokens})`,
-      `${result.decodeTokensPerSecond.toFixed(1)} (${result.decodeTokens})`,
-      percent(byBytes),
-      percent(byDispatches),
-      mebibytes(result.memory?.actual.total),
-      String(Math.round(result.loadMs)),
-    ];
-  });
-  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i].length)));
+  limitLines(limits).forEach((line) => console.log(line));
+  if (report.error) console.log(`failed: ${report.error}`);
+  const rows = results.filter((result) => !result.error).map((result) => cellsOf(result, limits));
+  const widths = COLUMNS.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i].length)));
   const line = (cells) => console.log(cells.map((cell, i) => cell.padEnd(widths[i])).join('  '));
-  line(head);
+  line(COLUMNS);
   line(widths.map((width) => '-'.repeat(width)));
   rows.forEach(line);
-  const [ours, ...peers] = results.filter((result) => !result.error);
-  for (const peer of peers) {
-    const ratio = (key) => (ours[key] / peer[key]).toFixed(2);
-    console.log(
-      `wp-models ÷ ${peer.engine}: prompt ${ratio('promptTokensPerSecond')} ×, decode ${ratio('decodeTokensPerSecond')} ×`,
-    );
+  for (const { title, prompt, decode } of ratios(results)) {
+    console.log(`wp-models ÷ ${title}: prompt ${prompt.toFixed(2)} ×, decode ${decode.toFixed(2)} ×`);
   }
+  for (const { title, error } of results) if (error) console.log(`${title} failed: ${error}`);
 }

@@ -1,0 +1,118 @@
+// The options of `npm run bench`, read and checked.
+
+import { existsSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { SHAPES } from './shapes.mjs';
+
+export const HELP = `npm run bench -- [options]
+
+  --model SRC        what to load (default wp:fable-25m)
+  --shape NAME       random weights of a published shape instead: ${Object.keys(SHAPES).join(', ')}
+  --backend NAME     webgpu | wasm | auto (default auto)
+  --precision P      4bit | 8bit | f16 | auto (default auto; shapes: 4bit, the default, or 8bit)
+  --threads N        threads of the WASM backend and of the peers (default 1)
+  --in WHERE         chromium | firefox | node, or page: prints an address to open in any browser (default chromium)
+  --peer LIST        measure these too, in the same page and run: wllama, ort (with --shape, or for wp:fable-25m)
+  --gguf PATH        wllama's file, where --model is not of a shape of ours
+  --prompt N         prompt tokens (default 512)
+  --decode N         decoded tokens (default 128)
+  --rounds N         rounds, of which the median counts (default 5)
+  --json PATH        where the JSON goes (default bench/results/<what was measured>.json)
+  --report           write bench/results/report.html from all JSON there; alone, measures nothing
+  --headed           show the browser
+`;
+
+const CHOICES = {
+  backend: ['webgpu', 'wasm', 'auto'],
+  precision: ['4bit', '8bit', 'f16', 'auto'],
+  in: ['chromium', 'firefox', 'node', 'page'],
+  peer: ['wllama', 'ort'],
+};
+
+/** A mistake in the options: the message is for the person who wrote them. */
+export class OptionError extends Error {}
+
+function oneOf(name, value) {
+  if (!CHOICES[name].includes(value)) {
+    throw new OptionError(`--${name} is ${CHOICES[name].join(', ')}, not ${JSON.stringify(value)}`);
+  }
+  return value;
+}
+
+function count(name, text) {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) {
+    throw new OptionError(`--${name} is a whole number from 1, not ${JSON.stringify(text)}`);
+  }
+  return value;
+}
+
+function parse(args) {
+  try {
+    return parseArgs({
+      args,
+      options: {
+        model: { type: 'string' },
+        shape: { type: 'string' },
+        backend: { type: 'string', default: 'auto' },
+        precision: { type: 'string', default: 'auto' },
+        threads: { type: 'string', default: '1' },
+        in: { type: 'string', default: 'chromium' },
+        peer: { type: 'string', default: '' },
+        gguf: { type: 'string' },
+        prompt: { type: 'string', default: '512' },
+        decode: { type: 'string', default: '128' },
+        rounds: { type: 'string', default: '5' },
+        json: { type: 'string' },
+        report: { type: 'boolean', default: false },
+        headed: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    throw new OptionError(error.message);
+  }
+}
+
+/** @param {string[]} args @throws {OptionError} */
+export function readOptions(args) {
+  const values = parse(args);
+  if (values.shape !== undefined && !Object.hasOwn(SHAPES, values.shape)) {
+    throw new OptionError(`--shape is ${Object.keys(SHAPES).join(', ')}, not ${JSON.stringify(values.shape)}`);
+  }
+  if (values.shape && values.model) throw new OptionError('--shape and --model exclude each other');
+  const options = {
+    ...values,
+    backend: oneOf('backend', values.backend),
+    precision: oneOf('precision', values.precision),
+    in: oneOf('in', values.in),
+    threads: count('threads', values.threads),
+    promptTokens: count('prompt', values.prompt),
+    decodeTokens: count('decode', values.decode),
+    rounds: count('rounds', values.rounds),
+    peers: [...new Set(values.peer.split(',').filter(Boolean))].map((peer) => oneOf('peer', peer)),
+    model: values.model ?? 'wp:fable-25m',
+    measures: !(values.report && args.length === 1),
+  };
+  if (options.shape && options.precision === 'f16') throw new OptionError('a shape has 4bit or 8bit weights, not f16');
+  options.bits = options.precision === '8bit' ? 8 : 4;
+  /** Of which shape the peers get weights. */
+  options.peerShape = options.shape ?? (options.model === 'wp:fable-25m' ? 'fable-25m' : undefined);
+  if (options.peers.length > 0 && options.in === 'node') {
+    throw new OptionError('peers are measured in a browser, not with --in node');
+  }
+  if (options.gguf && !existsSync(options.gguf)) throw new OptionError(`${options.gguf} does not exist`);
+  if (!options.peerShape) {
+    if (options.peers.includes('ort')) throw new OptionError('--peer ort needs --shape: its weights are made here');
+    if (options.peers.includes('wllama') && !options.gguf) {
+      throw new OptionError('--peer wllama needs --shape, or --gguf with the file of --model');
+    }
+  }
+  options.json ??= `bench/results/${nameOf(options)}.json`;
+  return options;
+}
+
+function nameOf({ shape, model, backend, precision, threads, in: where, promptTokens }) {
+  const what = shape ?? model.replace(/^wp:/, '').replace(/[^\w.-]+/g, '-');
+  return [what, backend, precision, `${threads}t`, `${promptTokens}p`, where].join('-');
+}
