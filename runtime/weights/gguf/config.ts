@@ -1,6 +1,7 @@
 // The metadata of a GGUF file as the config.json that the model would have beside safetensors, so that models/ reads one
 // kind of configuration. Metadata that would change the mathematics and is not understood is an error.
 
+import { WpError } from '../../errors.ts';
 import { ArchitectureFields } from './fields.ts';
 import type { GgufTensor } from './header.ts';
 import type { GgufMetadata } from './metadata.ts';
@@ -81,6 +82,17 @@ export function readGgufConfig(
   fields.value('tensor_data_layout'); // what a converter called its order of rows
   fields.value('vocab_size'); // the embedding's rows say it
 
+  const layers = fields.required('block_count');
+  // Before a graph is built that is as large as the file claims.
+  const last = `blk.${layers - 1}.attn_q.weight`;
+  if (Number.isInteger(layers) && layers > 0 && !has(last)) {
+    const hint = 'Choose another file: this one holds a part of a model, or another kind of model.';
+    throw new WpError('missing-tensor', `${file} has ${layers} layers, but no tensor "${last}".`, hint, {
+      missing: [last],
+      layers,
+    });
+  }
+
   const window = fields.number('attention.sliding_window') ?? 0;
   const isWindowed = window > 0 && window < contextLength;
   if (isWindowed && architecture.modelType !== 'llama') {
@@ -90,7 +102,7 @@ export function readGgufConfig(
   const config: Record<string, unknown> = {
     model_type: isWindowed ? 'mistral' : architecture.modelType,
     ...(isWindowed && { sliding_window: window }),
-    num_hidden_layers: fields.required('block_count'),
+    num_hidden_layers: layers,
     hidden_size: hiddenSize,
     num_attention_heads: heads,
     num_key_value_heads: keyValueHeads,
@@ -102,7 +114,8 @@ export function readGgufConfig(
     rope_theta: fields.number('rope.freq_base') ?? 10_000,
     rope_scaling: readScaling(fields, divisors),
     tie_word_embeddings: !has('output.weight'),
-    ...(architecture.modelType !== 'qwen2' && { attention_bias: has('blk.0.attn_q.bias') }),
+    // What a type of config.json cannot say, its graph leaves out: a file that has it is refused then.
+    ...(architecture.modelType !== 'qwen2' && !isWindowed && { attention_bias: has('blk.0.attn_q.bias') }),
     ...(architecture.modelType === 'llama' && !isWindowed && { mlp_bias: has('blk.0.ffn_gate.bias') }),
   };
   fields.rejectUnread();

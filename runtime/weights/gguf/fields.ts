@@ -19,13 +19,19 @@ export class ArchitectureFields {
     return this.metadata.get(`${this.architecture}.${key}`);
   }
 
-  /** A finite number; a list of equal numbers (one a layer) counts as that number. */
+  /**
+   * A finite number; a list of equal numbers (one a layer) counts as that number. What was rounded to a float32 on its way
+   * into the file is what was meant: 0.00001, not 0.00000999999974.
+   */
   number(key: string): number | undefined {
     const value = this.value(key);
     const list: readonly unknown[] = Array.isArray(value) ? value : [value];
     const first = list[0];
     if (first === undefined && !Array.isArray(value)) return undefined;
-    if (typeof first === 'number' && Number.isFinite(first) && list.every((one) => one === first)) return first;
+    if (typeof first === 'number' && Number.isFinite(first) && list.every((one) => one === first)) {
+      const wasRounded = !Number.isInteger(first) && Math.fround(first) === first;
+      return wasRounded ? Number(first.toPrecision(7)) : first;
+    }
     throw this.unsupported(key, value, 'one finite number for all layers');
   }
 

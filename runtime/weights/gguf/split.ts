@@ -19,7 +19,10 @@ export function splitNames(name: string): string[] {
       allowed: maximumFiles,
     });
   }
-  return Array.from({ length: count }, (_, i) => `${match[1]}-${String(i + 1).padStart(5, '0')}-of-${match[3]}${match[4]}`);
+  return Array.from(
+    { length: count },
+    (_, i) => `${match[1]}-${String(i + 1).padStart(5, '0')}-of-${match[3]}${match[4]}`,
+  );
 }
 
 /** Holds what each file says of its place against its name, and the tensors against each other. */
