@@ -134,12 +134,14 @@ export interface ModelInfo {
   >;
 }
 
-/** Throughput of the program itself, without tokenizer and sampler: what `bench/` prints. */
+/** Throughput of the decode loop, greedy, without tokenizer: what `bench/` prints. */
 export interface BenchmarkResult {
   promptTokens: number;
   promptTokensPerSecond: number;
   decodeTokens: number;
   decodeTokensPerSecond: number;
+  /** Where tokens were chosen: on the device several steps are under way at a time. */
+  sampling: 'device' | 'host';
   dispatchesPerToken: number;
   weightBytesPerToken: number;
   kernels: readonly { operation: string; variant: string }[];

@@ -2,7 +2,7 @@
 // into chunks, and rebuilds the cache on a new device when the old one is lost. What it says of the cache is always true:
 // a token counts as cached only after the step that wrote it has succeeded.
 
-import type { Program } from '../backends/backend.ts';
+import type { DeviceSampling, Program, SampledStep, SamplingChoice } from '../backends/backend.ts';
 import { throwIfAborted, WpError } from '../errors.ts';
 import { nextTask } from './event-loop.ts';
 import { disposed } from './queue.ts';
@@ -91,14 +91,14 @@ export class CachedProgram {
         'Please report this defect.',
       );
     }
-    if (this.#lost) await this.#rebuild(deviceLost(), signal);
+    if (this.#lost) await this.rebuild(deviceLost(), signal);
     let logits: Float32Array;
     try {
       logits = await this.#run(chunk, rows, this.#cached.length);
     } catch (error) {
       if (!isDeviceLost(error)) throw error;
       // The new device must get as far as this step; lost again on the way, it is an error.
-      await this.#rebuild(error, signal);
+      await this.rebuild(error, signal);
       try {
         logits = await this.#run(chunk, rows, this.#cached.length);
       } catch (again) {
@@ -110,6 +110,35 @@ export class CachedProgram {
     await nextTask();
     this.#check(signal);
     return logits;
+  }
+
+  /** The program's sampling on its device, if it can make this choice. */
+  deviceSampling(choice: SamplingChoice): DeviceSampling | undefined {
+    const sampling = this.#program.deviceSampling;
+    return sampling?.supports(choice) ? sampling : undefined;
+  }
+
+  /**
+   * Submits a step that samples on the device, behind those under way. When it has succeeded, say so with `fed`: until then
+   * its token is not in the cache, whatever the device has written.
+   */
+  submit(sampling: DeviceSampling, step: Omit<SampledStep, 'rotary'>): Promise<number> {
+    const program = this.#program;
+    const running = sampling.step({ ...step, rotary: this.options.rotaryRows(step.past, 1) });
+    // Steps end in order: with the last of them all have.
+    this.#running = running;
+    // It may be one that nobody waits for any more.
+    running.catch((error: unknown) => {
+      if (isDeviceLost(error) && program === this.#program) this.#lost = true;
+    });
+    return running;
+  }
+
+  /** Counts a token as cached: the step that was fed it has succeeded. */
+  async fed(token: number, signal?: AbortSignal): Promise<void> {
+    this.#cached.push(token);
+    await nextTask();
+    this.#check(signal);
   }
 
   /** Frees the program once the step that runs now has ended. */
@@ -138,8 +167,8 @@ export class CachedProgram {
     }
   }
 
-  /** A new program whose cache holds the same tokens. */
-  async #rebuild(cause: WpError, signal: AbortSignal | undefined): Promise<void> {
+  /** After the device was lost: a new program whose cache holds the same tokens. Throws `cause` where there is no way to one. */
+  async rebuild(cause: WpError, signal: AbortSignal | undefined): Promise<void> {
     const { recover, maxTokens } = this.options;
     if (!recover) throw cause;
     const tokens = this.#cached;
@@ -165,7 +194,7 @@ export class CachedProgram {
   }
 }
 
-function isDeviceLost(error: unknown): error is WpError {
+export function isDeviceLost(error: unknown): error is WpError {
   return error instanceof WpError && error.code === 'device-lost';
 }
 
@@ -173,7 +202,7 @@ function deviceLost(): WpError {
   return new WpError('device-lost', 'The GPU was lost.', 'Load the model again.');
 }
 
-function lostForGood(cause: unknown): WpError {
+export function lostForGood(cause: unknown): WpError {
   return new WpError(
     'device-lost',
     'The GPU was lost, and lost again while the answer was being recovered.',

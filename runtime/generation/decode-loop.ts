@@ -1,19 +1,13 @@
 // The loop at the heart of an answer: what is new of the prompt goes through the model in chunks, then token after token
-// is sampled and fed back, until an end token, a limit or an abort. Where a token comes from is a TokenStepper, so that a
-// backend may one day sample on its device. Read cached-program.ts next for how a step runs, sampler.ts for the choice.
+// is sampled and fed back, until an end token, a limit or an abort. Where a token comes from is a TokenStepper: read that next,
+// then cached-program.ts for how a step runs, sampler.ts for the choice.
 
 import { WpError } from '../errors.ts';
 import { CachedProgram, type CachedProgramOptions } from './cached-program.ts';
 import { GenerationQueue } from './queue.ts';
 import type { ResolvedGenerationOptions } from './options.ts';
-import { createRandom } from './random.ts';
-import { Sampler } from './sampler.ts';
 import { scoreTokens, totalLogLikelihood } from './score.ts';
-
-/** Feeds tokens to the model and chooses the one that follows them. */
-export interface TokenStepper {
-  next(tokens: readonly number[], signal?: AbortSignal): Promise<number>;
-}
+import { TokenStepper } from './token-stepper.ts';
 
 export type GenerationEvent =
   /** Its turn has come: this much of the prompt is in the cache already. */
@@ -25,6 +19,8 @@ export interface GenerateOptions {
   /** Tokens that end the answer. */
   eosIds: Iterable<number>;
   signal?: AbortSignal | undefined;
+  /** Compute all of the prompt, whatever the cache holds, and leave the cache empty: to measure. */
+  isolated?: boolean | undefined;
 }
 
 export interface DecoderSessionOptions extends CachedProgramOptions {
@@ -65,19 +61,20 @@ export class DecoderSession {
   async *generate(
     promptTokens: readonly number[],
     options: ResolvedGenerationOptions,
-    { eosIds, signal }: GenerateOptions,
+    { eosIds, signal, isolated = false }: GenerateOptions,
   ): AsyncGenerator<GenerationEvent, 'stop' | 'length', undefined> {
     this.#checkTokens(promptTokens);
     this.#checkFits(promptTokens.length);
     const ends = new Set(eosIds);
     const leave = await this.#queue.enter(signal);
     try {
+      if (isolated) this.#cache.clear();
       const cachedPromptTokens = this.#cache.reuse(promptTokens);
       yield { type: 'started', promptTokens: promptTokens.length, cachedPromptTokens };
-      const stepper = this.#sampleOnHost(promptTokens, options);
       let fed = promptTokens.slice(cachedPromptTokens);
       // The last token needs no room in the cache.
       const most = Math.min(options.maxTokens, this.contextLength - promptTokens.length + 1);
+      const stepper = new TokenStepper(this.#cache, promptTokens, options, most);
       for (let count = 0; count < most; count++) {
         const token = await stepper.next(fed, signal);
         if (ends.has(token)) return 'stop';
@@ -86,6 +83,7 @@ export class DecoderSession {
       }
       return 'length';
     } finally {
+      if (isolated) this.#cache.clear();
       leave();
     }
   }
@@ -100,16 +98,9 @@ export class DecoderSession {
     return this.#exclusive(tokens, signal, () => totalLogLikelihood(this.#cache, tokens, signal));
   }
 
-  /** Runs something that uses the program directly (a benchmark), with the cache emptied before and after. */
-  async withProgram<T>(use: (program: CachedProgram['program']) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const leave = await this.#queue.enter(signal);
-    try {
-      this.#cache.clear();
-      return await use(this.#cache.program);
-    } finally {
-      this.#cache.clear();
-      leave();
-    }
+  /** Whether these options are sampled on the device, with steps running ahead. */
+  samplesOnDevice(options: ResolvedGenerationOptions): boolean {
+    return this.#cache.deviceSampling(options) !== undefined;
   }
 
   /** Stops what runs, refuses what waits, frees the program. Idempotent. */
@@ -127,12 +118,6 @@ export class DecoderSession {
     } finally {
       leave();
     }
-  }
-
-  #sampleOnHost(promptTokens: readonly number[], options: ResolvedGenerationOptions): TokenStepper {
-    const sampler = new Sampler(options, createRandom(options.seed));
-    sampler.observe(promptTokens);
-    return { next: async (tokens, signal) => sampler.sample(await this.#cache.append(tokens, signal)) };
   }
 
   #checkFits(length: number): void {

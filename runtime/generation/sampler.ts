@@ -24,6 +24,11 @@ export class Sampler {
     private readonly random: Random,
   ) {}
 
+  /** Tokens that have appeared; none while there is no penalty. */
+  get seen(): ReadonlySet<number> {
+    return this.#seen;
+  }
+
   /** Tokens that the repetition penalty counts as having appeared. */
   observe(tokens: Iterable<number>): void {
     if (this.options.repetitionPenalty === 1) return;

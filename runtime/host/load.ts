@@ -144,8 +144,6 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
         vocabularySize: config.vocabularySize,
         recover: plan.backend === 'webgpu' ? recover : undefined,
       }),
-      rotaryRows: rows,
-      maxTokens: plan.maxTokens,
       tokenizer,
       template,
       defaults: info.defaults,

@@ -1,9 +1,8 @@
 // A model that is ready, on the worker's side: its session, its tokenizer, what it reports of itself.
 
-import type { Program } from '../backends/backend.ts';
-import { throwIfAborted, WpError } from '../errors.ts';
+import { WpError } from '../errors.ts';
 import type { DecoderSession } from '../generation/decode-loop.ts';
-import { nextTask } from '../generation/event-loop.ts';
+import { resolveGenerationOptions } from '../generation/options.ts';
 import type { GenerateRequest } from '../protocol/messages.ts';
 import { chat, complete, type TextModel } from '../tasks/chat.ts';
 import type { BenchmarkResult, ChatPart, GenerationOptions, MemoryReport, ModelInfo } from '../types.ts';
@@ -11,10 +10,9 @@ import type { BenchmarkResult, ChatPart, GenerationOptions, MemoryReport, ModelI
 export interface LoadedModelParts extends TextModel {
   info: ModelInfo;
   session: DecoderSession;
-  rotaryRows: (past: number, tokens: number) => Float32Array;
-  /** The longest chunk of a prefill. */
-  maxTokens: number;
 }
+
+const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 };
 
 export class LoadedModel {
   readonly info: ModelInfo;
@@ -58,10 +56,10 @@ export class LoadedModel {
     };
   }
 
-  /** Throughput of the program: prefill of random tokens, then greedy-free decoding of random tokens (the same work). */
-  benchmark(sizes: { promptTokens: number; decodeTokens: number }): Promise<BenchmarkResult> {
+  /** Throughput of a greedy answer to a prompt of arbitrary tokens, from the empty cache. */
+  async benchmark(sizes: { promptTokens: number; decodeTokens: number }): Promise<BenchmarkResult> {
     const { promptTokens, decodeTokens } = sizes;
-    const { session, rotaryRows, maxTokens, info } = this.#parts;
+    const { session, info } = this.#parts;
     const length = promptTokens + decodeTokens;
     if (promptTokens < 1 || decodeTokens < 1 || length > session.contextLength) {
       throw new WpError(
@@ -71,32 +69,26 @@ export class LoadedModel {
         { actual: length, allowed: session.contextLength },
       );
     }
-    const tokens = Int32Array.from({ length }, (_, i) => (i * 2654435761) % info.vocabularySize);
-    return session.withProgram(async (program) => {
-      const step = (past: number, count: number): ReturnType<Program['run']> => {
-        throwIfAborted(this.#disposal.signal);
-        const tokenIds = tokens.slice(past, past + count);
-        return program.run({ tokenIds, past, rotary: rotaryRows(past, count), outputRows: Int32Array.of(count - 1) });
-      };
-      const start = performance.now();
-      for (let past = 0; past < promptTokens; past += maxTokens) {
-        await step(past, Math.min(maxTokens, promptTokens - past));
-        await nextTask();
-      }
-      const prefilled = performance.now();
-      for (let i = 0; i < decodeTokens; i += 1) {
-        await step(promptTokens + i, 1);
-        await nextTask();
-      }
-      const end = performance.now();
-      return {
-        ...sizes,
-        promptTokensPerSecond: promptTokens / ((prefilled - start) / 1000),
-        decodeTokensPerSecond: decodeTokens / ((end - prefilled) / 1000),
-        ...program.profile(),
-        memory: this.memory(),
-      };
-    });
+    const prompt = Array.from({ length: promptTokens }, (_, i) => (i * 2654435761) % info.vocabularySize);
+    // The prompt's own step gives the first token.
+    const options = resolveGenerationOptions({ ...GREEDY, maxTokens: decodeTokens + 1 }, info.defaults);
+    const events = session.generate(prompt, options, { eosIds: [], signal: this.#disposal.signal, isolated: true });
+    const times: number[] = [];
+    let report: Pick<BenchmarkResult, 'sampling' | 'memory'> | undefined;
+    for await (const { type } of events) {
+      times.push(performance.now());
+      // As it is in the midst of an answer, by the program that gives it.
+      if (type === 'started') continue;
+      report ??= { sampling: session.samplesOnDevice(options) ? 'device' : 'host', memory: this.memory() };
+    }
+    const [start, prefilled] = times as [number, number];
+    return {
+      ...sizes,
+      promptTokensPerSecond: promptTokens / ((prefilled - start) / 1000),
+      decodeTokensPerSecond: decodeTokens / ((times.at(-1)! - prefilled) / 1000),
+      ...session.program.profile(),
+      ...report!,
+    };
   }
 
   /** Stops what runs and frees the memory. Idempotent. */

@@ -55,15 +55,18 @@ class Device {
   }
 
   /** Submits at once. */
-  sample(uniform: number): Promise<number> {
+  async sample(uniform: number): Promise<number> {
     this.#sampler.write(uniform);
     const encoder = this.#device.createCommandEncoder();
     const pass = encoder.beginComputePass();
     this.#sampler.encode(pass);
     pass.end();
-    const staging = this.#sampler.copyOut(encoder);
+    const staging = this.#sampler.take();
+    this.#sampler.copyOut(encoder, staging);
     this.#device.queue.submit([encoder.finish()]);
-    return this.#sampler.read(staging);
+    const token = await this.#sampler.read(staging);
+    this.#sampler.release(staging);
+    return this.#sampler.checked(token);
   }
 
   close(): void {

@@ -23,6 +23,7 @@ export class DeviceWatch {
   #uncaptured: WpError | undefined;
   #lossError: WpError | undefined;
   #isLossExpected = false;
+  readonly #waiting = new Set<(error: unknown) => void>();
 
   constructor(device: GPUDevice) {
     this.lost = new Promise((resolve) => {
@@ -34,8 +35,9 @@ export class DeviceWatch {
       this.#lossError = deviceLostError(message);
       throw this.#lossError;
     });
-    // Steps race against `failure`; when none is running its rejection is no one's.
-    this.failure.catch(() => undefined);
+    this.failure.catch((error: unknown) => {
+      for (const reject of this.#waiting) reject(error);
+    });
     device.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
       this.#uncaptured ??= uncapturedError(event.error);
@@ -54,6 +56,14 @@ export class DeviceWatch {
     const moment = new Promise((resolve) => setTimeout(resolve, LOSS_DELAY_MS));
     await Promise.race([this.failure.catch(() => undefined), moment]);
     this.check();
+  }
+
+  /** Settles as the promise does, or rejects when the device is gone. A race with `failure` would leave a handler there for each. */
+  guard<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.add(reject);
+      promise.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+    });
   }
 
   /** Throws if the device is gone, or once for an error that no scope caught. */

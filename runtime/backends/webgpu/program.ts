@@ -4,26 +4,47 @@
 import { unreachable, WpError } from '../../errors.ts';
 import { valueBytes } from '../../graph/shapes.ts';
 import { weightBytesRead } from '../../graph/sizes.ts';
-import type { Graph } from '../../graph/types.ts';
+import type { Graph, Value } from '../../graph/types.ts';
 import { formatBytes, FORMATS, type PackedMatrix } from '../../quantization/formats.ts';
-import type { CompileOptions, MemoryUse, Program, ProgramProfile, StepInputs } from '../backend.ts';
+import type {
+  CompileOptions,
+  DeviceSampling,
+  MemoryUse,
+  Program,
+  ProgramProfile,
+  SampledStep,
+  StepInputs,
+} from '../backend.ts';
 import { BufferLedger } from './buffers.ts';
 import { ConstantPool } from './constants.ts';
 import type { DeviceProfile } from './device-profile.ts';
 import { deviceLostError, type DeviceWatch } from './device-watch.ts';
 import type { KernelCall } from './kernel-calls.ts';
-import type { StepSizes } from './kernels/kernel.ts';
+import type { KernelInstance, StepSizes } from './kernels/kernel.ts';
 import { partialsBytes } from './lower-attention.ts';
 import { type PipelineCache } from './pipelines.ts';
 import { ReadbackPool } from './readback.ts';
 import { type CompiledPipelines, type ResolveBuffer, ScheduleRunner } from './schedule-runner.ts';
 import { decodeSchedule, generalSchedule } from './schedule.ts';
+import { TokenSampler } from './token-sampler.ts';
 import { WeightStore } from './weight-store.ts';
 
 /** Dispatches of one submit. The browser's work on the next ones overlaps the GPU's on these. */
 const DISPATCHES_PER_SUBMIT = 24;
 
+const NONE = new Int32Array(0);
+
+/** What else the commands of a step do: in their last pass, and behind it. */
+interface StepEnd {
+  pass?(pass: GPUComputePassEncoder): void;
+  encoder?(encoder: GPUCommandEncoder): void;
+}
+
+/** Where staging buffers come from and go to. */
+type StagingPool = Pick<ReadbackPool, 'release'>;
+
 export class WebGpuProgram implements Program {
+  readonly deviceSampling: DeviceSampling;
   readonly #device: GPUDevice;
   readonly #watch: DeviceWatch;
   readonly #graph: Graph;
@@ -33,6 +54,7 @@ export class WebGpuProgram implements Program {
   readonly #ledger: BufferLedger;
   readonly #readback: ReadbackPool;
   readonly #weights: WeightStore;
+  readonly #sampler: TokenSampler;
   /** Of one token with one output, and of all other steps. */
   readonly #decode: ScheduleRunner;
   readonly #general: ScheduleRunner;
@@ -72,8 +94,18 @@ export class WebGpuProgram implements Program {
     this.#decode = new ScheduleRunner(graph, decodeSchedule(context, dims));
     this.#general = new ScheduleRunner(graph, generalSchedule(context, dims));
     this.#checkBindingSizes();
+    const sampler = new TokenSampler(device, this.#ledger, this.#logits.shape[1] as number);
+    this.#sampler = sampler;
+    this.deviceSampling = {
+      supports: (choice) => sampler.supports(choice),
+      begin: (choice, seen) => {
+        this.#checkUsable();
+        sampler.begin(choice, seen);
+      },
+      step: (step) => this.#runSampled(step),
+    };
     // `ready` awaits them; until then their failures wait there.
-    for (const { kernel } of this.#calls()) pipelines.get(kernel).catch(() => undefined);
+    for (const kernel of this.#kernels()) pipelines.get(kernel).catch(() => undefined);
   }
 
   /** Allocates caches and activations: what is known to be needed before any weight arrives. */
@@ -84,6 +116,9 @@ export class WebGpuProgram implements Program {
     await this.#constants.allocate([...this.#calls()].flatMap(({ buffers }) => buffers));
     await this.#general.allocate(this.#ledger, 'activations', 'activations');
     await this.#decode.allocate(this.#ledger, 'other', 'decode activations');
+    await this.#sampler.allocate();
+    const tokenIds = this.#graph.inputs['tokenIds'];
+    if (tokenIds !== undefined) this.#decode.place(tokenIds, this.#sampler.tokenBuffer);
     for (const state of this.#graph.states) {
       const bytes = valueBytes(state, { context: contextLength });
       this.#states.set(state.name, await this.#ledger.create('keyValueCache', state.name, bytes, storage));
@@ -104,13 +139,14 @@ export class WebGpuProgram implements Program {
   async ready(): Promise<void> {
     this.#checkUsable();
     this.#weights.checkComplete();
-    const kernels = new Map([...this.#calls()].map(({ kernel }) => [kernel.key, kernel]));
+    const kernels = new Map([...this.#kernels()].map((kernel) => [kernel.key, kernel]));
     const compiling = [...kernels].map(async ([key, kernel]) => [key, await this.#pipelines.get(kernel)] as const);
     const compiled: CompiledPipelines = new Map(await Promise.race([Promise.all(compiling), this.#watch.failure]));
     this.#checkUsable();
     for (const runner of [this.#decode, this.#general]) {
       runner.prepare(this.#device, this.#pipelines, compiled, (reference) => this.#resource(reference));
     }
+    this.#sampler.prepare(this.#pipelines, compiled, this.#decode.binding(this.#logits.id));
     this.#isReady = true;
   }
 
@@ -118,8 +154,7 @@ export class WebGpuProgram implements Program {
   async run(inputs: StepInputs): Promise<Float32Array> {
     this.#checkUsable();
     const sizes = this.#checkInputs(inputs);
-    const logits = this.#graph.values[this.#graph.outputs['logits']!]!;
-    const bytes = valueBytes(logits, { ...this.#general.schedule.dims, ...sizes });
+    const bytes = valueBytes(this.#logits, { ...this.#general.schedule.dims, ...sizes });
     // With no room to copy into, waiting for it must come first: the inputs are then copied before.
     const staging = bytes === 0 ? undefined : this.#readback.take(bytes);
     if (bytes > 0 && !staging) {
@@ -168,13 +203,41 @@ export class WebGpuProgram implements Program {
     this.#checkUsable();
     const runner = sizes.tokens === 1 && sizes.outputs === 1 ? this.#decode : this.#general;
     this.#writeInputs(runner, inputs, sizes);
-    this.#submit(runner, sizes, staging, bytes);
+    this.#submit(runner, sizes, {
+      encoder: (encoder) => {
+        if (staging) encoder.copyBufferToBuffer(runner.buffer(this.#logits.id), 0, staging, 0, bytes);
+      },
+    });
     if (!staging) return new Float32Array(0);
+    return this.#arrival(this.#readback.read(staging, bytes), staging, this.#readback);
+  }
+
+  /** As `run`: all is submitted before the promise is returned, however many steps are under way. */
+  async #runSampled({ tokenId, rotary, past, uniform }: SampledStep): Promise<number> {
+    this.#checkUsable();
+    const sizes = this.#checkInputs({ tokenIds: Int32Array.of(tokenId ?? 0), rotary, outputRows: NONE, past });
+    const tokenIds = tokenId === undefined ? NONE : Int32Array.of(tokenId);
+    this.#writeInputs(this.#decode, { tokenIds, rotary, outputRows: NONE, past }, { ...sizes, outputs: 1 });
+    this.#sampler.write(uniform);
+    const staging = this.#sampler.take();
+    this.#submit(
+      this.#decode,
+      { ...sizes, outputs: 1 },
+      {
+        pass: (pass) => this.#sampler.encode(pass),
+        encoder: (encoder) => this.#sampler.copyOut(encoder, staging),
+      },
+    );
+    return this.#sampler.checked(await this.#arrival(this.#sampler.read(staging), staging, this.#sampler));
+  }
+
+  /** What a staging buffer brings, once it is there; or why it never comes. */
+  async #arrival<T>(reading: Promise<T>, staging: GPUBuffer, pool: StagingPool): Promise<T> {
     try {
-      const numbers = await Promise.race([this.#readback.read(staging, bytes), this.#watch.failure]);
+      const result = await this.#watch.guard(reading);
       this.#watch.check();
-      this.#readback.release(staging);
-      return numbers;
+      pool.release(staging);
+      return result;
     } catch (error) {
       this.#ledger.destroy(staging);
       if (!this.#isDisposed) await this.#watch.settle();
@@ -193,7 +256,7 @@ export class WebGpuProgram implements Program {
     }
   }
 
-  #submit(runner: ScheduleRunner, sizes: StepSizes, staging: GPUBuffer | undefined, bytes: number): void {
+  #submit(runner: ScheduleRunner, sizes: StepSizes, end: StepEnd): void {
     const calls = runner.callsFor(sizes);
     for (let start = 0; start < calls.length; start += DISPATCHES_PER_SUBMIT) {
       const encoder = this.#device.createCommandEncoder();
@@ -205,10 +268,10 @@ export class WebGpuProgram implements Program {
         pass.setBindGroup(0, bindGroup);
         pass.dispatchWorkgroups(...workgroups);
       }
+      const isLast = start + DISPATCHES_PER_SUBMIT >= calls.length;
+      if (isLast) end.pass?.(pass);
       pass.end();
-      if (staging && start + DISPATCHES_PER_SUBMIT >= calls.length) {
-        encoder.copyBufferToBuffer(runner.buffer(this.#graph.outputs['logits']!), 0, staging, 0, bytes);
-      }
+      if (isLast) end.encoder?.(encoder);
       this.#device.queue.submit([encoder.finish()]);
     }
   }
@@ -232,6 +295,15 @@ export class WebGpuProgram implements Program {
       default:
         return unreachable(reference);
     }
+  }
+
+  get #logits(): Value {
+    return this.#graph.values[this.#graph.outputs['logits']!]!;
+  }
+
+  *#kernels(): Generator<KernelInstance> {
+    for (const { kernel } of this.#calls()) yield kernel;
+    yield* this.#sampler.kernels;
   }
 
   *#calls(): Generator<KernelCall> {

@@ -21,6 +21,7 @@ export class ScheduleRunner {
   readonly schedule: Schedule;
   readonly #graph: Graph;
   readonly #slots: GPUBuffer[] = [];
+  readonly #placed = new Map<ValueId, GPUBuffer>();
   #prepared: readonly { serves: Alternative['serves']; calls: readonly PreparedCall[] }[][] | undefined;
 
   constructor(graph: Graph, schedule: Schedule) {
@@ -45,7 +46,7 @@ export class ScheduleRunner {
         layout: pipelines.layout(call.kernel.bindings),
         entries: call.buffers.map((reference, binding) => ({
           binding,
-          resource: reference.kind === 'value' ? this.#binding(reference.id) : resolve(reference),
+          resource: reference.kind === 'value' ? this.binding(reference.id) : resolve(reference),
         })),
       }),
     });
@@ -63,9 +64,14 @@ export class ScheduleRunner {
     for (const { alternatives } of this.schedule.operations) for (const { calls } of alternatives) yield* calls;
   }
 
+  /** Before `prepare`: a value lives in a buffer of its own, of as many bytes as `valueBytes` says. */
+  place(id: ValueId, buffer: GPUBuffer): void {
+    this.#placed.set(id, buffer);
+  }
+
   /** The activation of a value: a slot that others share at other times. */
   buffer(id: ValueId): GPUBuffer {
-    return this.#slots[this.schedule.plan.slotOf.get(id)!]!;
+    return this.#placed.get(id) ?? this.#slots[this.schedule.plan.slotOf.get(id)!]!;
   }
 
   /** Of the largest step, rounded up to whole vec4s, which the slots have room for. */
@@ -74,7 +80,7 @@ export class ScheduleRunner {
   }
 
   // A slot may be larger than the value, and than what one binding can show.
-  #binding(id: ValueId): GPUBufferBinding {
+  binding(id: ValueId): GPUBufferBinding {
     return { buffer: this.buffer(id), size: this.valueBytes(id) };
   }
 }

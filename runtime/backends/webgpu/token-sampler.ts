@@ -3,7 +3,7 @@
 
 import { WpError } from '../../errors.ts';
 import type { SamplingChoice } from '../backend.ts';
-import { BufferLedger } from './buffers.ts';
+import { type BufferLedger } from './buffers.ts';
 import { instantiate, type KernelInstance } from './kernels/kernel.ts';
 import {
   CHOICE_BYTES,
@@ -13,7 +13,7 @@ import {
   sampleGroupsKernel,
   samplePickKernel,
 } from './kernels/sample.ts';
-import { PipelineCache } from './pipelines.ts';
+import { type PipelineCache } from './pipelines.ts';
 import type { CompiledPipelines, PreparedCall } from './schedule-runner.ts';
 
 /** Free staging buffers that are kept. */
@@ -43,7 +43,7 @@ export class TokenSampler {
     ];
   }
 
-  /** The last token, [1] i32. */
+  /** The last token, an i32; as large as the smallest binding of a value. */
   get tokenBuffer(): GPUBuffer {
     return this.#buffers[3]!;
   }
@@ -56,7 +56,7 @@ export class TokenSampler {
       await create('choice', CHOICE_BYTES / 4, UNIFORM),
       await create('seen tokens', Math.ceil(this.#vocabulary / 32), STORAGE),
       await create('largest logits', sampleGroups(this.#vocabulary), STORAGE),
-      await create('token', 1, STORAGE | COPY_SRC),
+      await create('token', 4, STORAGE | COPY_SRC),
     ];
   }
 
@@ -107,21 +107,32 @@ export class TokenSampler {
     });
   }
 
-  /** After the pass: the token on its way to the host. Give the buffer to `read` when the commands are submitted. */
-  copyOut(encoder: GPUCommandEncoder): GPUBuffer {
+  /** A buffer for one token's way to the host. Give it back with `release`. */
+  take(): GPUBuffer {
     const { COPY_DST, MAP_READ } = GPUBufferUsage;
-    const staging = this.#staging.pop() ?? this.#ledger.createNow('other', 'token readback', 4, COPY_DST | MAP_READ);
-    encoder.copyBufferToBuffer(this.tokenBuffer, 0, staging, 0, 4);
-    return staging;
+    return this.#staging.pop() ?? this.#ledger.createNow('other', 'token readback', 4, COPY_DST | MAP_READ);
   }
 
-  /** Resolves to the token. Rejects when the logits were none, or when the buffer or the device goes away: then `drop` it. */
+  /** After the pass. */
+  copyOut(encoder: GPUCommandEncoder, staging: GPUBuffer): void {
+    encoder.copyBufferToBuffer(this.tokenBuffer, 0, staging, 0, 4);
+  }
+
+  /** After the submit: resolves to what the kernels chose. Rejects when the buffer or the device goes away. */
   async read(staging: GPUBuffer): Promise<number> {
     await staging.mapAsync(GPUMapMode.READ);
     const token = new Int32Array(staging.getMappedRange())[0]!;
     staging.unmap();
+    return token;
+  }
+
+  release(staging: GPUBuffer): void {
     if (this.#staging.length < KEPT_STAGING) this.#staging.push(staging);
     else this.#ledger.destroy(staging);
+  }
+
+  /** The token, unless there was none to choose. */
+  checked(token: number): number {
     if (token >= 0) return token;
     throw new WpError(
       'internal',

@@ -75,13 +75,13 @@ export function samplePickWgsl(variant: SampleVariant): string {
   return `${common(variant)}
 const CAPACITY = ${capacity}u;
 const PER_GROUP = ${Math.ceil(vocabulary / groups)}u;
-/** The first above that of −∞, and that of ∞. */
+// The first above that of −∞, and that of ∞.
 const LOWEST_KEY = 0x00800000u;
 const INFINITE_KEY = 0xff800000u;
 var<workgroup> highest: atomic<u32>;
 var<workgroup> counts: array<atomic<u32>, 32>;
 var<workgroup> hitCount: atomic<u32>;
-/** Groups that reach the threshold; later tokens, and their weights behind, in the order in which they are drawn. */
+// Groups that reach the threshold; later tokens, and their weights behind, in the order in which they are drawn.
 var<workgroup> hits: array<u32, ${Math.max(groups, 2 * capacity)}>;
 var<workgroup> found: atomic<u32>;
 var<workgroup> isFull: u32;
@@ -89,7 +89,7 @@ var<workgroup> keys: array<u32, CAPACITY>;
 var<workgroup> tokens: array<u32, CAPACITY>;
 var<workgroup> winner: atomic<u32>;
 
-/** Finds the tokens with a key above this one, and those of the same whose complement is no less than \`order\`. */
+// Finds the tokens with a key above this one, and those of the same whose complement is no less than \`order\`.
 fn gather(thread: u32, key: u32, order: u32) -> u32 {
   workgroupBarrier();
   if (thread == 0u) {
