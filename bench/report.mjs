@@ -4,7 +4,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { barPlot, escapeText } from './plot.mjs';
-import { cellsOf, COLUMNS, limitLines, percent, ratios, shares } from './table.mjs';
+import { cellsOf, COLUMNS, limitLines, percent, ratios, shares, softwareWarning } from './table.mjs';
 
 const RESULTS = fileURLToPath(new URL('./results/', import.meta.url));
 
@@ -13,11 +13,12 @@ const html = (strings, ...values) =>
 
 /** Chromium, Firefox … with the version that matters. */
 function browserName(userAgent = '') {
-  const found =
-    /(Firefox|Edg|Chrome)\/(\d+)/.exec(userAgent) ?? /Version\/(\d+(?:\.\d+)?).* (Safari)/.exec(userAgent)?.slice();
+  const safari = /Version\/(\d+(?:\.\d+)?).* Safari/.exec(userAgent);
+  if (safari) return `Safari ${safari[1]}`;
+  const found = /(Firefox|Edg|Chrome)\/(\d+)/.exec(userAgent);
   if (!found) return userAgent || 'unknown browser';
   const [, name, version] = found;
-  return /^\d/.test(name) ? `Safari ${name}` : `${{ Edg: 'Edge', Chrome: 'Chromium' }[name] ?? name} ${version}`;
+  return `${{ Edg: 'Edge', Chrome: 'Chromium' }[name] ?? name} ${version}`;
 }
 
 /** A file may hold several subjects: a section for each. */
@@ -38,7 +39,7 @@ function plots({ results, limits }) {
   if (whole.length === 0) return '';
   const bars = (value, label) =>
     whole.map((result) => ({
-      name: titleOf(result),
+      name: result.engine === 'wp-models' ? titleOf(result) : result.engine,
       note: [result.precision, result.backend, result.threads > 1 ? `${result.threads} threads` : '']
         .filter(Boolean)
         .join(' · '),
@@ -94,12 +95,14 @@ function table({ results, limits }) {
 }
 
 function ratioTiles({ results }) {
-  const tile = (number, text) =>
-    html`<li><b>${number.toFixed(number < 10 ? 2 : 1)} ×</b><span>${escapeText(text)}</span></li>`;
-  const tiles = ratios(results).flatMap(({ title, prompt, decode }) => [
-    tile(decode, `decode, of ${title}`),
-    tile(prompt, `prompt, of ${title}`),
-  ]);
+  const times = (number) => `${number.toFixed(number < 10 ? 2 : 1)} ×`;
+  const tiles = ratios(results).map(
+    ({ title, prompt, decode }) =>
+      html`<li>
+        <b>${times(decode)}</b><span>decode</span> <b>${times(prompt)}</b><span>prompt</span>
+        <span class="against">wp-models ÷ ${escapeText(title)}</span>
+      </li>`,
+  );
   return tiles.length
     ? html`<ul class="ratios">
         ${tiles}
@@ -135,10 +138,11 @@ function facts({ machine, date, userAgent, isolated, limits }) {
 }
 
 function section(report) {
+  const warning = softwareWarning(report);
   return html`<section>
     <h2>${escapeText(report.what ?? 'unnamed')}</h2>
-    ${facts(report)} ${report.error ? html`<p class="failed">${escapeText(report.error)}</p>` : ''} ${plots(report)}
-    ${ratioTiles(report)} ${table(report)}
+    ${facts(report)} ${report.error ? html`<p class="failed">${escapeText(report.error)}</p>` : ''}
+    ${warning ? html`<p class="failed">${warning}</p>` : ''} ${plots(report)} ${ratioTiles(report)} ${table(report)}
     ${report.command ? html`<pre><code>${escapeText(report.command)}</code></pre>` : ''}
   </section>`;
 }

@@ -51,6 +51,13 @@ export function limitLines({ wasm, webgpu }) {
   return lines;
 }
 
+/** @returns {string | undefined} a word of caution, where a GPU's figures come from none */
+export function softwareWarning({ limits, results }) {
+  const onGpu = results.some((result) => result.backend === 'webgpu');
+  if (!onGpu || !/swiftshader|llvmpipe|lavapipe|software/i.test(limits.webgpu?.adapter ?? '')) return undefined;
+  return 'The WebGPU adapter is a software renderer: these figures say nothing about a GPU.';
+}
+
 export const COLUMNS = [
   'engine',
   'backend',
@@ -87,6 +94,8 @@ export function printTable(report) {
   const { limits, results } = report;
   console.log(`\n${report.what} — ${report.userAgent}`);
   limitLines(limits).forEach((line) => console.log(line));
+  const warning = softwareWarning(report);
+  if (warning) console.log(warning);
   if (report.error) console.log(`failed: ${report.error}`);
   const rows = results.filter((result) => !result.error).map((result) => cellsOf(result, limits));
   const widths = COLUMNS.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i].length)));

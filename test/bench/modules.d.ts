@@ -1,0 +1,71 @@
+// Types of what the tests call of the bench, which is plain JavaScript: it runs in pages as it stands.
+
+declare module '*/bench/shapes.mjs' {
+  export interface BenchShape {
+    title: string;
+    modelType: string;
+    hidden: number;
+    layers: number;
+    heads: number;
+    keyValueHeads: number;
+    headDim: number;
+    ffn: number;
+    vocabulary: number;
+    tied: boolean;
+    attentionBias: boolean;
+  }
+  export const SHAPES: Record<string, BenchShape>;
+  export function tensorsOf(shape: BenchShape): { name: string; gguf: string; dims: number[] }[];
+  export function weightBytesPerToken(shape: BenchShape, bitsPerWeight: number): number;
+}
+
+declare module '*/bench/synthetic-model.mjs' {
+  import type { BenchShape } from '*/bench/shapes.mjs';
+  export class SyntheticFile {
+    readonly size: number;
+    read(from: number, to: number): Uint8Array;
+    blob(): Blob;
+  }
+  export function safetensorsFolder(shape: BenchShape, bits: 4 | 8): Record<string, SyntheticFile>;
+  export function ggufFile(shape: BenchShape, bits?: 4 | 8): SyntheticFile;
+}
+
+declare module '*/bench/onnx-model.mjs' {
+  import type { BenchShape } from '*/bench/shapes.mjs';
+  export function onnxDecoder(
+    shape: BenchShape,
+    options: { weights: 'q4' | 'q8' | 'q8-blocks'; activations?: 'float32' | 'float16'; contextLength: number },
+  ): { model: Uint8Array; externalData: { path: string; data: Uint8Array }[]; weightBytesPerToken: number };
+}
+
+declare module '*/bench/peers/onnxruntime.mjs' {
+  import type { Tensor } from 'onnxruntime-web';
+  type Cache = Record<string, Tensor>;
+  export class OnnxDecoder {
+    static load(ort: unknown, job: Record<string, unknown>, onGpu: boolean): Promise<OnnxDecoder>;
+    run(ids: number[], past: number, cache?: Cache): Promise<{ logits: Tensor; present: Cache }>;
+    release(): Promise<void>;
+  }
+}
+
+declare module '*/bench/table.mjs' {
+  export type BenchResult = Record<string, unknown>;
+  export interface BenchLimits {
+    wasm?: { bytesPerSecond: number };
+    webgpu?: { adapter: string; bytesPerSecond: number; microsecondsPerDispatch: number };
+  }
+  export const COLUMNS: string[];
+  export function shares(result: BenchResult, limits: BenchLimits): { byBytes: number; byDispatches: number };
+  export function ratios(results: BenchResult[]): { title: string; prompt: number; decode: number }[];
+  export function cellsOf(result: BenchResult, limits: BenchLimits): string[];
+  export function softwareWarning(report: { limits: BenchLimits; results: BenchResult[] }): string | undefined;
+}
+
+declare module '*/bench/report.mjs' {
+  export function reportPage(reports: Record<string, unknown>[], style: string): string;
+}
+
+declare module '*/bench/options.mjs' {
+  export class OptionError extends Error {}
+  export function readOptions(args: string[]): Record<string, unknown>;
+}
