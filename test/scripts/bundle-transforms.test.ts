@@ -37,9 +37,10 @@ describe('compactTemplates', () => {
     assert.equal(compact(code), 'const a = `  a\n${b ? `  c\nd` : ""}\nf`;');
   });
 
-  it('takes comments and line ends out of CSS, and only there', () => {
-    const code = 'css`\n  /* why */\n  a {\n    margin: ${x} 2px;\n  }\n`; html`<p>\n  a  b</p>`;';
-    assert.equal(compact(code, '/x/a.ts'), 'css` a { margin: ${x} 2px; } `; html`<p>\n  a  b</p>`;');
+  it('takes comments and line ends out of CSS, indentation out of HTML, and touches no other text', () => {
+    const code =
+      'css`\n  /* why */\n  a {\n    margin: ${x} 2px;\n  }\n`; html`<p\n  class="a"\n>\n\n  a  b ${y}\n</p>`;';
+    assert.equal(compact(code, '/x/a.ts'), 'css` a { margin: ${x} 2px; } `; html`<p\nclass="a"\n>\na  b ${y}\n</p>`;');
     assert.equal(compact('const a = `\n  // text\n`;', '/x/a.ts'), 'const a = `\n  // text\n`;');
   });
 });
