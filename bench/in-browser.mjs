@@ -5,6 +5,7 @@ import { openAsBlob } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { chromium, firefox } from '../scripts/browsers.mjs';
 import { startServer } from '../scripts/server.mjs';
+import { servePlainSimd } from './plain-simd.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -16,7 +17,7 @@ async function textOf(request) {
 
 /**
  * @param {object} job see page.mjs; `logTo` and `reportTo` are set here
- * @param {{ in: 'chromium' | 'firefox' | 'page', headed: boolean, gguf?: string }} options `gguf` is served as /bench-job/gguf
+ * @param {{ in: 'chromium' | 'firefox' | 'page', headed: boolean, plainSimd: boolean, gguf?: string }} options `gguf` is served as /bench-job/gguf
  */
 export async function runInBrowser(job, options) {
   let started = false;
@@ -47,7 +48,7 @@ export async function runInBrowser(job, options) {
   const server = await startServer({
     root,
     onRequest: async (request, response, url) => {
-      if (!Object.hasOwn(routes, url.pathname)) return false;
+      if (!Object.hasOwn(routes, url.pathname)) return options.plainSimd ? servePlainSimd(root, response, url) : false;
       await routes[url.pathname](request, response);
       return true;
     },

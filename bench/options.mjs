@@ -19,6 +19,7 @@ export const HELP = `npm run bench -- [options]
   --rounds N         rounds, of which the median counts (default 5)
   --json PATH        where the JSON goes (default bench/results/<what was measured>.json)
   --report           write bench/results/report.html from all JSON there; alone, measures nothing
+  --plain-simd       wp-models as in a browser without relaxed SIMD for WASM
   --headed           show the browser
 `;
 
@@ -65,6 +66,7 @@ function parse(args) {
         rounds: { type: 'string', default: '5' },
         json: { type: 'string' },
         report: { type: 'boolean', default: false },
+        'plain-simd': { type: 'boolean', default: false },
         headed: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -95,12 +97,14 @@ export function readOptions(args) {
     measures: !(values.report && args.length === 1),
   };
   if (options.shape && options.precision === 'f16') throw new OptionError('a shape has 4bit or 8bit weights, not f16');
+  options.plainSimd = values['plain-simd'];
   options.bits = options.precision === '8bit' ? 8 : 4;
   /** Of which shape the peers get weights. */
   options.peerShape = options.shape ?? (options.model === 'wp:fable-25m' ? 'fable-25m' : undefined);
   if (options.peers.length > 0 && options.in === 'node') {
     throw new OptionError('peers are measured in a browser, not with --in node');
   }
+  if (options.plainSimd && options.in === 'node') throw new OptionError('--plain-simd is for browsers, not --in node');
   if (options.gguf && !existsSync(options.gguf)) throw new OptionError(`${options.gguf} does not exist`);
   if (!options.peerShape) {
     if (options.peers.includes('ort')) throw new OptionError('--peer ort needs --shape: its weights are made here');
@@ -112,7 +116,9 @@ export function readOptions(args) {
   return options;
 }
 
-function nameOf({ shape, model, backend, precision, threads, in: where, promptTokens }) {
+function nameOf({ shape, model, backend, precision, threads, in: where, promptTokens, plainSimd }) {
   const what = shape ?? model.replace(/^wp:/, '').replace(/[^\w.-]+/g, '-');
-  return [what, backend, precision, `${threads}t`, `${promptTokens}p`, where].join('-');
+  return [what, backend, precision, `${threads}t`, `${promptTokens}p`, where, ...(plainSimd ? ['plain'] : [])].join(
+    '-',
+  );
 }
