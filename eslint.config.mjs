@@ -49,7 +49,15 @@ export default tseslint.config(
   },
   {
     // Node's test() and describe() return promises that the runner itself watches; programs print.
-    files: ['test/**/*.ts', 'cli/**/*.ts', 'bench/**/*.ts', 'examples/**/*.ts', 'site/**/*.ts', 'stories/**/*.ts'],
+    files: [
+      'test/**/*.ts',
+      'cli/**/*.ts',
+      'scripts/**/*.ts',
+      'bench/**/*.ts',
+      'examples/**/*.ts',
+      'site/**/*.ts',
+      'stories/**/*.ts',
+    ],
     rules: {
       'no-console': 'off',
       '@typescript-eslint/no-floating-promises': [

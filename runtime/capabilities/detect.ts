@@ -14,9 +14,10 @@ export async function detectCapabilities(): Promise<Capabilities> {
   const simd = supportsSimd();
   return {
     webgpu: await detectWebGpu(navigator?.gpu),
-    webnn: navigator && 'ml' in navigator
-      ? { available: true, reason: 'navigator.ml exists.' }
-      : { available: false, reason: 'This browser has no navigator.ml.' },
+    webnn:
+      navigator && 'ml' in navigator
+        ? { available: true, reason: 'navigator.ml exists.' }
+        : { available: false, reason: 'This browser has no navigator.ml.' },
     wasm: {
       available: simd,
       simd,
@@ -38,10 +39,15 @@ function wasmReason(simd: boolean): string {
 }
 
 async function detectWebGpu(gpu: GPU | undefined): Promise<Capabilities['webgpu']> {
-  if (!gpu) return { available: false, reason: 'This browser has no WebGPU (navigator.gpu is missing), or the page is not secure.' };
+  if (!gpu)
+    return {
+      available: false,
+      reason: 'This browser has no WebGPU (navigator.gpu is missing), or the page is not secure.',
+    };
   try {
     const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
-    if (!adapter) return { available: false, reason: 'WebGPU is there, but no adapter: the GPU or its driver is not supported.' };
+    if (!adapter)
+      return { available: false, reason: 'WebGPU is there, but no adapter: the GPU or its driver is not supported.' };
     const { info, limits } = adapter;
     return {
       available: true,
@@ -56,7 +62,10 @@ async function detectWebGpu(gpu: GPU | undefined): Promise<Capabilities['webgpu'
       maxWorkgroupStorageBytes: limits.maxComputeWorkgroupStorageSize,
     };
   } catch (thrown) {
-    return { available: false, reason: `WebGPU failed to give an adapter: ${thrown instanceof Error ? thrown.message : String(thrown)}` };
+    return {
+      available: false,
+      reason: `WebGPU failed to give an adapter: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+    };
   }
 }
 
@@ -75,7 +84,10 @@ async function countCores(navigator: Partial<Navigator> | undefined, isNode: boo
   return navigator?.hardwareConcurrency ?? 1;
 }
 
-async function deviceMemoryBytes(navigator: Partial<Navigator> | undefined, isNode: boolean): Promise<number | undefined> {
+async function deviceMemoryBytes(
+  navigator: Partial<Navigator> | undefined,
+  isNode: boolean,
+): Promise<number | undefined> {
   if (isNode) return (await import('node:os')).totalmem();
   const gibibytes = (navigator as { deviceMemory?: number } | undefined)?.deviceMemory;
   return gibibytes === undefined ? undefined : gibibytes * 2 ** 30;

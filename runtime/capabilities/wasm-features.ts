@@ -28,7 +28,8 @@ export function supportsRelaxedSimd(): boolean {
 
 /** Shared memory that another thread can be given: needs cross-origin isolation in a page. */
 export function supportsThreads(): boolean {
-  if (typeof WebAssembly !== 'object' || typeof SharedArrayBuffer !== 'function' || typeof Atomics !== 'object') return false;
+  if (typeof WebAssembly !== 'object' || typeof SharedArrayBuffer !== 'function' || typeof Atomics !== 'object')
+    return false;
   const scope = globalThis as { crossOriginIsolated?: boolean };
   // Node has no such property and no such condition.
   if (scope.crossOriginIsolated === false) return false;
