@@ -120,8 +120,8 @@ async function spawnNodeWorker(reportDeath: (error: WpError) => void): Promise<S
 /**
  * Loads a model and resolves when it can answer.
  *
- * @param source A Hugging Face id (`org/name`, `org/name@revision`), the URL of a folder with `config.json` and
- *   `model.safetensors`, an embedded model (`wp:fable-25m`), or the Files of such a folder.
+ * @param source A Hugging Face id (`org/name`, `org/name@revision`, `org/name/file.gguf`), the URL of a folder with
+ *   `config.json` and `model.safetensors` or of a `.gguf` file, an embedded model (`wp:fable-25m`), or the Files of these.
  * @throws WpError with a stable code (see errors.ts); AbortError when `options.signal` aborts.
  */
 export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { filesUnder, step } from './fingerprint.mjs';
+import { writeLicences } from './licences.mjs';
 import { root } from './root.mjs';
 
 const sources = ['runtime', 'workers', 'components', 'cli', 'package.json', 'tsconfig.json', 'rollup.config.mjs'];
@@ -83,6 +84,11 @@ const steps = {
     outputs: ['dist/types/runtime/index.d.ts', 'dist/types/components/index.d.ts'],
     run: types,
   },
+  licences: {
+    inputs: ['package-lock.json', 'scripts/licences.mjs', 'runtime/quantization/ggml'],
+    outputs: ['dist/THIRD_PARTY_LICENSES.txt'],
+    run: writeLicences,
+  },
   models: {
     inputs: ['models'],
     outputs: ['dist/models'],
@@ -99,7 +105,7 @@ async function runStep(name, force) {
   const start = performance.now();
   const ran = await step(name, { ...files, force }, run);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
-  console.log(`  ${name.padEnd(7)} ${ran ? `built in ${seconds} s` : 'unchanged'}`);
+  console.log(`  ${name.padEnd(8)} ${ran ? `built in ${seconds} s` : 'unchanged'}`);
 }
 
 /** Runs the steps that are needed; throws when one fails. */
