@@ -14,7 +14,7 @@ export interface DeviceProfile {
   subgroups: SubgroupSizes | undefined;
   /** `enable f16;` may be written. Packing with pack2x16float needs no feature. */
   shaderF16: boolean;
-  /** Experimental subgroup matrices are there; no kernel uses them yet. */
+  /** Experimental subgroup matrices of 16 × 16 f16 with f32 sums are there, and every subgroup has 32 threads. */
   subgroupMatrix: boolean;
   timestamps: boolean;
   /** The adapter is a program on the processor: SwiftShader, lavapipe, WARP. */
@@ -37,7 +37,7 @@ export function deviceProfile(device: GPUDevice, info: GPUAdapterInfo, browser: 
   return {
     subgroups: features.has('subgroups') ? subgroupSizes(info) : undefined,
     shaderF16: features.has('shader-f16'),
-    subgroupMatrix: features.has('chromium-experimental-subgroup-matrix'),
+    subgroupMatrix: features.has('chromium-experimental-subgroup-matrix') && hasMatrices(info),
     timestamps: features.has('timestamp-query'),
     isSoftware: isSoftwareAdapter(info),
     maxStorageBindingBytes: limits.maxStorageBufferBindingSize,
@@ -48,6 +48,28 @@ export function deviceProfile(device: GPUDevice, info: GPUAdapterInfo, browser: 
     maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
     browser,
   };
+}
+
+interface SubgroupMatrixConfig {
+  componentType: string;
+  resultComponentType: string;
+  M: number;
+  N: number;
+  K: number;
+}
+
+// Not in the types' list yet.
+type MatrixInfo = GPUAdapterInfo & { readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig> };
+
+function hasMatrices({ subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs = [] }: MatrixInfo): boolean {
+  return (
+    subgroupMinSize === 32 &&
+    subgroupMaxSize === 32 &&
+    [...subgroupMatrixConfigs].some(
+      ({ componentType, resultComponentType, M, N, K }) =>
+        componentType === 'f16' && resultComponentType === 'f32' && M === 16 && N === 16 && K === 16,
+    )
+  );
 }
 
 // The limits of the specification: what is assumed of an adapter that has subgroups and does not tell their size.

@@ -6,6 +6,7 @@ import type { Backend, CompileOptions } from '../backend.ts';
 import { BROWSER_PROFILES, type BrowserEngine, browserEngine } from './browser-profiles.ts';
 import { type DeviceProfile, deviceProfile } from './device-profile.ts';
 import { DeviceWatch } from './device-watch.ts';
+import { matrixProbe } from './kernels/matmul-matrix.ts';
 import { PipelineCache } from './pipelines.ts';
 import { WebGpuProgram } from './program.ts';
 
@@ -42,7 +43,8 @@ export async function createWebGpuBackend(options: WebGpuBackendOptions = {}): P
   if (!adapter) throw unavailable('the browser offers no GPU adapter');
   const device = await requestDevice(adapter, options.withoutFeatures ?? []);
   const engine = options.browser ?? browserEngine(globalThis.navigator?.userAgent ?? '');
-  const profile = deviceProfile(device, adapter.info, BROWSER_PROFILES[engine]);
+  const offered = deviceProfile(device, adapter.info, BROWSER_PROFILES[engine]);
+  const profile = { ...offered, subgroupMatrix: offered.subgroupMatrix && (await isValid(device, matrixProbe())) };
   const maxStorageBindingBytes = Math.min(
     profile.maxStorageBindingBytes,
     options.maxStorageBindingBytes ?? profile.maxStorageBindingBytes,
@@ -100,6 +102,13 @@ async function requestDevice(adapter: GPUAdapter, without: readonly string[]): P
   } catch (error) {
     throw unavailable(`the GPU gave no device (${error instanceof Error ? error.message : String(error)})`);
   }
+}
+
+/** True of WGSL that this browser's compiler takes. */
+async function isValid(device: GPUDevice, code: string): Promise<boolean> {
+  device.pushErrorScope('validation');
+  device.createShaderModule({ code });
+  return (await device.popErrorScope()) === null;
 }
 
 function unavailable(reason: string): WpError {

@@ -8,6 +8,7 @@ import type { AttentionDecodeVariant } from './kernels/attention-decode.wgsl.ts'
 import type { AttentionPrefillVariant } from './kernels/attention-prefill.wgsl.ts';
 import { reductionFor } from './kernels/kernel.ts';
 import { matmulWorkgroupBytes } from './kernels/matmul.ts';
+import { type MatmulMatrixTile, matmulMatrixWorkgroupBytes, SUBGROUP_SIZE } from './kernels/matmul-matrix.ts';
 import type { MatmulVariant } from './kernels/matmul.wgsl.ts';
 import type { MatvecVariant } from './kernels/matvec-variant.ts';
 import { chunkFormat } from './kernels/weight-format.wgsl.ts';
@@ -63,7 +64,7 @@ export type MatmulConfiguration = Pick<
   'threadsTokens' | 'threadsRows' | 'tokensPerThread' | 'rowsPerThread' | 'tileColumns' | 'tileType' | 'unroll'
 >;
 
-/** Subgroup matrices and 8-bit dot products will stand above these. */
+/** 8-bit dot products will stand above these, and subgroup matrices do: see `matmulMatrixConfiguration`. */
 export function matmulLadder({ browser }: DeviceProfile): readonly Rung<MatmulConfiguration>[] {
   const [threadsTokens, threadsRows] = browser.tileThreads;
   const unroll = browser.unroll;
@@ -87,6 +88,48 @@ export function matmulConfiguration(profile: DeviceProfile): MatmulConfiguration
   );
   if (!rung) throw tooSmall('a matrix product', profile);
   return rung.configuration;
+}
+
+interface MatrixRung {
+  name: string;
+  leastRows: number;
+  leastTokens: number;
+  configuration: MatmulMatrixTile;
+}
+
+/** Tiles for GPUs with subgroup matrices: large ones only where there are enough of them to fill a large GPU. */
+const MATRIX_LADDER: readonly MatrixRung[] = [
+  { name: 'wide', leastRows: 512, leastTokens: 129, configuration: matrixTile(64, 128, 2, 4, 64) },
+  { name: 'wide, any columns', leastRows: 512, leastTokens: 129, configuration: matrixTile(64, 128, 1, 4, 32) },
+  { name: 'small', leastRows: 0, leastTokens: 0, configuration: matrixTile(32, 64, 1, 4, 64) },
+  { name: 'small, any columns', leastRows: 0, leastTokens: 0, configuration: matrixTile(32, 64, 1, 4, 32) },
+];
+
+function matrixTile(
+  tileTokens: number,
+  tileRows: number,
+  subgroupsTokens: number,
+  subgroupsRows: number,
+  tileColumns: number,
+): MatmulMatrixTile {
+  return { tileTokens, tileRows, subgroupsTokens, subgroupsRows, tileColumns };
+}
+
+/** The tiles for this many tokens; undefined where the device has no subgroup matrices, or the matrix does not suit them. */
+export function matmulMatrixConfiguration(
+  profile: DeviceProfile,
+  { format, rows, columns, tokens }: { format: FormatName; rows: number; columns: number; tokens: number },
+): MatmulMatrixTile | undefined {
+  // f32 weights are for those who want f32 products.
+  if (!profile.subgroupMatrix || format === 'f32') return undefined;
+  return MATRIX_LADDER.find(
+    ({ leastRows, leastTokens, configuration: tile }) =>
+      rows >= leastRows &&
+      tokens >= leastTokens &&
+      columns % tile.tileColumns === 0 &&
+      matmulMatrixWorkgroupBytes(tile) <= profile.maxWorkgroupStorageBytes &&
+      tile.subgroupsTokens * tile.subgroupsRows * SUBGROUP_SIZE <= profile.maxInvocationsPerWorkgroup,
+  )?.configuration;
 }
 
 // ---- attention ------------------------------------------------------------------------------------------------------
@@ -116,6 +159,7 @@ export function attentionDecodeConfiguration(
 type PrefillConfiguration = Pick<AttentionPrefillVariant, 'tileQueries' | 'tilePositions' | 'lanes'>;
 
 const PREFILL_LADDER: readonly PrefillConfiguration[] = [
+  { tileQueries: 32, tilePositions: 16, lanes: 8 },
   { tileQueries: 16, tilePositions: 32, lanes: 8 },
   { tileQueries: 16, tilePositions: 16, lanes: 8 },
   { tileQueries: 8, tilePositions: 16, lanes: 8 },

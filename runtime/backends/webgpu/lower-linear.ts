@@ -1,11 +1,20 @@
-// A linear layer of a step that is not fused: matmul, or matvec where one output is wanted; a dispatch for each piece of the matrix.
+// A linear layer of a step that is not fused: a product by matrix units where the GPU has them, else matmul, or matvec where
+// one output is wanted; a dispatch for each piece of the matrix.
 
 import type { Operation } from '../../graph/types.ts';
-import { always, type BufferReference, type LoweredOperation } from './kernel-calls.ts';
+import {
+  type Alternative,
+  always,
+  type BufferReference,
+  type KernelCall,
+  type LoweredOperation,
+} from './kernel-calls.ts';
 import { matmulKernel } from './kernels/matmul.ts';
+import { matmulMatrixKernel } from './kernels/matmul-matrix.ts';
 import { matmulShapeWords } from './kernels/matmul.wgsl.ts';
 import { matvecKernel } from './kernels/matvec.ts';
-import { matmulConfiguration, matvecConfiguration } from './ladder.ts';
+import { rowCount, type Rows } from './kernels/rows.ts';
+import { matmulConfiguration, matmulMatrixConfiguration, matvecConfiguration } from './ladder.ts';
 import {
   call,
   hasOneRow,
@@ -36,23 +45,38 @@ export function lowerLinear(operation: Operation & { op: 'linear' }, context: Lo
     const variant = { kernel: 'matvec', format, rows, firstRow, columns, hasBias, ...configuration } as const;
     return call(matvecKernel, variant, undefined, [STEP_BUFFER, ...operands(index)]);
   });
-  const columnMultiple = columnMultipleOf(columns);
-  const configuration = matmulConfiguration(profile);
-  const matmuls = pieces.map(({ index, firstRow, rows }) => {
-    const shape = { rows, totalRows, firstRow, columns, tokens };
-    const variant = { kernel: 'matmul', format, columnMultiple, hasBias, ...configuration } as const;
-    const constants: BufferReference = { kind: 'constants', words: matmulShapeWords(shape) };
-    return call(matmulKernel, variant, shape, [STEP_BUFFER, constants, ...operands(index)]);
-  });
+  const matmulsFor = (mostTokens: number): KernelCall[] =>
+    pieces.map(({ index, firstRow, rows }) => {
+      const shape = { rows, totalRows, firstRow, columns, tokens };
+      const buffers = [STEP_BUFFER, { kind: 'constants', words: matmulShapeWords(shape) } as const, ...operands(index)];
+      const tile = matmulMatrixConfiguration(profile, { format, rows, columns, tokens: mostTokens });
+      if (tile && format !== 'f32') {
+        return call(matmulMatrixKernel, { kernel: 'matmulMatrix', format, hasBias, ...tile }, shape, buffers);
+      }
+      const columnMultiple = columnMultipleOf(columns);
+      const configuration = matmulConfiguration(profile);
+      const variant = { kernel: 'matmul', format, columnMultiple, hasBias, ...configuration } as const;
+      return call(matmulKernel, variant, shape, buffers);
+    });
+  const [few, many] = [matmulsFor(FEW_TOKENS), matmulsFor(Infinity)];
+  const isSame = many.every(({ kernel }, i) => kernel.key === few[i]!.kernel.key);
+  const alternatives: Alternative[] = [
+    ...(isSame ? [] : [{ serves: hasFewRows(tokens), calls: few }]),
+    { serves: always, calls: many },
+  ];
   return {
     operation: 'linear',
     layer: operation.layer,
     // Few steps of one token come here: only the outputs are worth a kernel of their own.
-    alternatives: [
-      ...(tokens === 'tokens' ? [] : [{ serves: hasOneRow(tokens), calls: matvecs }]),
-      { serves: always, calls: matmuls },
-    ],
+    alternatives: [...(tokens === 'tokens' ? [] : [{ serves: hasOneRow(tokens), calls: matvecs }]), ...alternatives],
   };
+}
+
+/** So few tokens that only small tiles fill a GPU. */
+const FEW_TOKENS = 128;
+
+function hasFewRows(rows: Rows): Alternative['serves'] {
+  return (sizes) => rowCount(rows, sizes) <= FEW_TOKENS;
 }
 
 // Only loads of f16 depend on it, and widen up to 8.

@@ -245,6 +245,8 @@ export const ATTENTION_CASES: readonly KernelCase[] = [
   ),
   prefillCase({ heads: 1, keyValueHeads: 1, headDim: 8, past: 0, tokens: 2 }, 16, 32, 8),
   prefillCase({ heads: 4, keyValueHeads: 2, headDim: 64, past: 31, tokens: 65 }, 16, 32, 8),
+  prefillCase({ heads: 4, keyValueHeads: 2, headDim: 64, past: 31, tokens: 65 }, 32, 16, 8),
+  prefillCase({ heads: 2, keyValueHeads: 1, headDim: 128, past: 40, tokens: 33, window: 20 }, 32, 16, 8),
   prefillCase({ heads: 7, keyValueHeads: 1, headDim: 12, past: 1, tokens: 17 }, 16, 16, 8),
   prefillCase({ heads: 2, keyValueHeads: 2, headDim: 128, past: 200, tokens: 3 }, 8, 16, 8),
   prefillCase({ heads: 2, keyValueHeads: 1, headDim: 256, past: 0, tokens: 17 }, 8, 8, 8),

@@ -1,3 +1,5 @@
+import { matmulMatrixKernel } from '../../../runtime/backends/webgpu/kernels/matmul-matrix.ts';
+import type { MatmulMatrixVariant } from '../../../runtime/backends/webgpu/kernels/matmul-matrix.wgsl.ts';
 import { matmulKernel } from '../../../runtime/backends/webgpu/kernels/matmul.ts';
 import {
   matmulShapeWords,
@@ -117,6 +119,33 @@ function matmulCase(format: FormatName, sizes: LinearSizes, tileName: string): K
   };
 }
 
+type MatrixTile = Pick<
+  MatmulMatrixVariant,
+  'tileTokens' | 'tileRows' | 'subgroupsTokens' | 'subgroupsRows' | 'tileColumns'
+>;
+
+const MATRIX_TILES: readonly MatrixTile[] = [
+  { tileTokens: 64, tileRows: 128, subgroupsTokens: 2, subgroupsRows: 4, tileColumns: 64 },
+  { tileTokens: 64, tileRows: 128, subgroupsTokens: 1, subgroupsRows: 4, tileColumns: 32 },
+  { tileTokens: 32, tileRows: 64, subgroupsTokens: 1, subgroupsRows: 4, tileColumns: 64 },
+  { tileTokens: 32, tileRows: 64, subgroupsTokens: 1, subgroupsRows: 4, tileColumns: 32 },
+];
+
+function matrixCase(format: MatmulMatrixVariant['format'], sizes: LinearSizes, tile: MatrixTile): KernelCase {
+  const { tokens, rows, columns, hasBias, piece = { firstRow: 0, rows } } = sizes;
+  return {
+    name: `matmulMatrix ${format} ${tokens}×${rows}×${columns}${sizes.piece ? ` rows ${piece.firstRow}+${piece.rows}` : ''}${hasBias ? ' bias' : ''}, ${tile.tileTokens}×${tile.tileRows}×${tile.tileColumns}`,
+    unsupported: ({ subgroupMatrix }) => (subgroupMatrix ? undefined : 'this device has no subgroup matrices'),
+    prepare: (random) => {
+      const variant = { kernel: 'matmulMatrix', format, hasBias, ...tile } as const;
+      const shape: MatmulShape = { ...piece, totalRows: rows, columns, tokens: 'tokens' };
+      const constants = { input: Uint32Array.from(matmulShapeWords(shape)) };
+      const operands = linearOperands(random, format, sizes, HALF_TOLERANCE);
+      return prepared(matmulMatrixKernel, variant, shape, { tokens }, [constants, ...operands]);
+    },
+  };
+}
+
 const MATVEC_SHAPES = [
   { rows: 1, columns: 32 },
   { rows: 3, columns: 64 },
@@ -137,6 +166,17 @@ const MATMUL_SIZES = [
   { tokens: 2, rows: 33, columns: 1280 },
 ];
 const PIECE = { firstRow: 32, rows: 5 };
+
+/** Subgroup matrices: exported for pages that run on real GPUs, since no software adapter has them. */
+export const MATRIX_CASES: readonly KernelCase[] = MATRIX_TILES.flatMap((tile) =>
+  (['q4g32', 'q8g32', 'f16'] as const).flatMap((format) => [
+    ...MATMUL_SIZES.filter(({ columns }) => columns % tile.tileColumns === 0).map((sizes, i) =>
+      matrixCase(format, { ...sizes, hasBias: i % 2 === 0 }, tile),
+    ),
+    matrixCase(format, { tokens: 300, rows: 140, columns: 64, hasBias: false }, tile),
+    matrixCase(format, { tokens: 3, rows: 70, columns: 64, hasBias: true, piece: PIECE }, tile),
+  ]),
+);
 
 export const LINEAR_CASES: readonly KernelCase[] = [
   // Every format meets every shape; the threads' arrangements and the reductions take turns.
@@ -172,4 +212,5 @@ export const LINEAR_CASES: readonly KernelCase[] = [
     matmulCase(format, { tokens: 3, rows: 5, columns: 44, hasBias: false }, 'software'),
   ),
   matmulCase('q8g32', { tokens: 3, rows: 70, columns: 64, hasBias: true, piece: PIECE }, 'software'),
+  ...MATRIX_CASES,
 ];

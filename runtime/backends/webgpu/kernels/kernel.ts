@@ -87,6 +87,11 @@ function kernelCode<V extends Variant, Shape>(kernel: Kernel<V, Shape>, variant:
   const enables: string[] = [];
   if (/\bf16\b/.test(body)) enables.push('enable f16;');
   if (/\bsubgroup\w*\(|subgroup_size/.test(body)) enables.push('enable subgroups;');
+  // Subgroups of one workgroup multiply different parts: uniform in each of them, which the analysis does not know.
+  if (/\bsubgroup_matrix_/.test(body)) {
+    enables.push('enable chromium_experimental_subgroup_matrix;');
+    enables.push('diagnostic(off, chromium.subgroup_matrix_uniformity);');
+  }
   const bindings = kernel.bindings(variant).map(bindingDeclaration);
   return [...enables, STEP, ...bindings, body].join('\n');
 }
