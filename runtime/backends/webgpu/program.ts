@@ -40,9 +40,6 @@ interface StepEnd {
   encoder?(encoder: GPUCommandEncoder): void;
 }
 
-/** Where staging buffers come from and go to. */
-type StagingPool = Pick<ReadbackPool, 'release'>;
-
 export class WebGpuProgram implements Program {
   readonly deviceSampling: DeviceSampling;
   readonly #device: GPUDevice;
@@ -53,6 +50,7 @@ export class WebGpuProgram implements Program {
   readonly #pipelines: PipelineCache;
   readonly #ledger: BufferLedger;
   readonly #readback: ReadbackPool;
+  readonly #tokenReadback: ReadbackPool;
   readonly #weights: WeightStore;
   readonly #sampler: TokenSampler;
   /** Of one token with one output, and of all other steps. */
@@ -85,7 +83,9 @@ export class WebGpuProgram implements Program {
     this.#profile = profile;
     this.#pipelines = pipelines;
     this.#ledger = new BufferLedger(device);
-    this.#readback = new ReadbackPool(this.#ledger);
+    this.#readback = new ReadbackPool(this.#ledger, 2);
+    // As many as steps may well be under way together.
+    this.#tokenReadback = new ReadbackPool(this.#ledger, 8);
     this.#constants = new ConstantPool(this.#ledger);
     this.#weights = new WeightStore(this.#ledger, graph.weights, options.formats, profile);
     const { maxTokens, maxOutputs, contextLength } = options;
@@ -209,35 +209,31 @@ export class WebGpuProgram implements Program {
       },
     });
     if (!staging) return new Float32Array(0);
-    return this.#arrival(this.#readback.read(staging, bytes), staging, this.#readback);
+    return this.#read(this.#readback, staging, bytes);
   }
 
   /** As `run`: all is submitted before the promise is returned, however many steps are under way. */
   async #runSampled({ tokenId, rotary, past, uniform }: SampledStep): Promise<number> {
     this.#checkUsable();
-    const sizes = this.#checkInputs({ tokenIds: Int32Array.of(tokenId ?? 0), rotary, outputRows: NONE, past });
-    const tokenIds = tokenId === undefined ? NONE : Int32Array.of(tokenId);
-    this.#writeInputs(this.#decode, { tokenIds, rotary, outputRows: NONE, past }, { ...sizes, outputs: 1 });
+    const inputs = { tokenIds: Int32Array.of(tokenId ?? 0), rotary, outputRows: Int32Array.of(0), past };
+    const sizes = this.#checkInputs(inputs);
+    this.#writeInputs(this.#decode, tokenId === undefined ? { ...inputs, tokenIds: NONE } : inputs, sizes);
     this.#sampler.write(uniform);
-    const staging = this.#sampler.take();
-    this.#submit(
-      this.#decode,
-      { ...sizes, outputs: 1 },
-      {
-        pass: (pass) => this.#sampler.encode(pass),
-        encoder: (encoder) => this.#sampler.copyOut(encoder, staging),
-      },
-    );
-    return this.#sampler.checked(await this.#arrival(this.#sampler.read(staging), staging, this.#sampler));
+    const staging = this.#tokenReadback.takeNow(4);
+    this.#submit(this.#decode, sizes, {
+      pass: (pass) => this.#sampler.encode(pass),
+      encoder: (encoder) => encoder.copyBufferToBuffer(this.#sampler.tokenBuffer, 0, staging, 0, 4),
+    });
+    return this.#sampler.checked(await this.#read(this.#tokenReadback, staging, 4));
   }
 
   /** What a staging buffer brings, once it is there; or why it never comes. */
-  async #arrival<T>(reading: Promise<T>, staging: GPUBuffer, pool: StagingPool): Promise<T> {
+  async #read(pool: ReadbackPool, staging: GPUBuffer, bytes: number): Promise<Float32Array<ArrayBuffer>> {
     try {
-      const result = await this.#watch.guard(reading);
+      const numbers = await this.#watch.guard(pool.read(staging, bytes));
       this.#watch.check();
       pool.release(staging);
-      return result;
+      return numbers;
     } catch (error) {
       this.#ledger.destroy(staging);
       if (!this.#isDisposed) await this.#watch.settle();

@@ -3,15 +3,15 @@
 
 import { type BufferLedger } from './buffers.ts';
 
-/** Free staging buffers that are kept. */
-const KEPT = 2;
-
 export class ReadbackPool {
   readonly #ledger: BufferLedger;
+  readonly #kept: number;
   readonly #free: GPUBuffer[] = [];
 
-  constructor(ledger: BufferLedger) {
+  /** @param kept free staging buffers that are not given back. */
+  constructor(ledger: BufferLedger, kept: number) {
     this.#ledger = ledger;
+    this.#kept = kept;
   }
 
   /** A staging buffer of at least so many bytes, or undefined when none is free: then `create` one and `release` it. */
@@ -22,6 +22,12 @@ export class ReadbackPool {
 
   create(bytes: number): Promise<GPUBuffer> {
     return this.#ledger.create('other', 'readback', bytes, GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ);
+  }
+
+  /** A buffer of a few bytes, at once. */
+  takeNow(bytes: number): GPUBuffer {
+    const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
+    return this.take(bytes) ?? this.#ledger.createNow('other', 'readback', bytes, usage);
   }
 
   /** Copies the buffer's first bytes out once the GPU has written them. Rejects when the buffer or the device goes away. */
@@ -35,7 +41,7 @@ export class ReadbackPool {
   /** Takes a buffer back; the smallest ones go when there are too many. */
   release(buffer: GPUBuffer): void {
     this.#free.push(buffer);
-    if (this.#free.length <= KEPT) return;
+    if (this.#free.length <= this.#kept) return;
     this.#free.sort((a, b) => b.size - a.size);
     this.#ledger.destroy(this.#free.pop()!);
   }

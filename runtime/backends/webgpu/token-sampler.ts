@@ -16,9 +16,6 @@ import {
 import { type PipelineCache } from './pipelines.ts';
 import type { CompiledPipelines, PreparedCall } from './schedule-runner.ts';
 
-/** Free staging buffers that are kept. */
-const KEPT_STAGING = 8;
-
 /** Greedy as a choice: of the largest logits the first. */
 const GREEDY = { temperature: 1, topK: 1, topP: 0.5, minP: 0 };
 
@@ -27,7 +24,6 @@ export class TokenSampler {
   readonly #device: GPUDevice;
   readonly #ledger: BufferLedger;
   readonly #vocabulary: number;
-  readonly #staging: GPUBuffer[] = [];
   #buffers: readonly GPUBuffer[] = [];
   #calls: readonly Omit<PreparedCall, 'kernel'>[] = [];
   #isGreedy = true;
@@ -107,38 +103,14 @@ export class TokenSampler {
     });
   }
 
-  /** A buffer for one token's way to the host. Give it back with `release`. */
-  take(): GPUBuffer {
-    const { COPY_DST, MAP_READ } = GPUBufferUsage;
-    return this.#staging.pop() ?? this.#ledger.createNow('other', 'token readback', 4, COPY_DST | MAP_READ);
-  }
-
-  /** After the pass. */
-  copyOut(encoder: GPUCommandEncoder, staging: GPUBuffer): void {
-    encoder.copyBufferToBuffer(this.tokenBuffer, 0, staging, 0, 4);
-  }
-
-  /** After the submit: resolves to what the kernels chose. Rejects when the buffer or the device goes away. */
-  async read(staging: GPUBuffer): Promise<number> {
-    await staging.mapAsync(GPUMapMode.READ);
-    const token = new Int32Array(staging.getMappedRange())[0]!;
-    staging.unmap();
-    return token;
-  }
-
-  release(staging: GPUBuffer): void {
-    if (this.#staging.length < KEPT_STAGING) this.#staging.push(staging);
-    else this.#ledger.destroy(staging);
-  }
-
-  /** The token, unless there was none to choose. */
-  checked(token: number): number {
+  /** The token that was read back from `tokenBuffer`, unless there was none to choose. */
+  checked({ buffer }: Float32Array<ArrayBuffer>): number {
+    const token = new Int32Array(buffer)[0]!;
     if (token >= 0) return token;
     throw new WpError(
       'internal',
       'The model computed logits that cannot be sampled: some are not numbers or infinite, or none is above −∞.',
-      'Try another backend or precision. If that helps, please report the model, the device and both settings.',
-      { vocabulary: this.#vocabulary },
+      'Try another backend or precision.',
     );
   }
 }

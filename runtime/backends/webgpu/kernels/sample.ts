@@ -8,12 +8,10 @@ import { type SampleVariant, sampleGroupsWgsl, samplePickWgsl } from './sample.w
 /** Of samplePick: tokens that it can weigh against each other. Those that tie with the k-th beyond it are left out, the last first. */
 export const SAMPLE_CAPACITY = 512;
 export const MAX_TOP_K = 256;
-/** Groups that one workgroup of sampleGroups reads, with 8 threads each. */
-export const GROUPS_PER_WORKGROUP = 32;
 
-/** As many as samplePick has memory for. */
+/** A multiple of 256, no fewer than the largest top-k, as many as samplePick has memory for. Some may be empty. */
 export function sampleGroups(vocabulary: number): number {
-  return Math.min(2048, vocabulary);
+  return Math.min(2048, Math.max(256, vocabulary & ~255));
 }
 
 /** Of the uniform `choice`: see the struct in sample.wgsl.ts. */
@@ -28,7 +26,7 @@ export const sampleGroupsKernel: Kernel<SampleVariant> = {
     { name: 'maxima', access: 'write', type: 'array<u32>' },
   ],
   wgsl: sampleGroupsWgsl,
-  workgroups: ({ groups }) => [Math.ceil(groups / GROUPS_PER_WORKGROUP), 1, 1],
+  workgroups: ({ groups }) => [groups / 32, 1, 1],
 };
 
 export const samplePickKernel: Kernel<SampleVariant> = {

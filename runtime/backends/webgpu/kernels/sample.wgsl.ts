@@ -1,11 +1,10 @@
 // Logits are compared as keys: integers in the order of the floats, of which NaN is the highest. So nothing depends on how a
 // driver treats infinities and NaN, and a threshold can be found bit by bit.
 
-import { repeat } from './kernel.ts';
-
 export interface SampleVariant {
   kernel: 'sampleGroups' | 'samplePick';
   vocabulary: number;
+  /** A multiple of 256. */
   groups: number;
   /** Of samplePick. */
   capacity: number;
@@ -50,18 +49,15 @@ var<workgroup> highest: array<atomic<u32>, 32>;
 
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-  let group = workgroup.x * 32u + thread % 32u;
+  let slot = thread % 32u;
+  let group = workgroup.x * 32u + slot;
   var best = 0u;
-  if (group < GROUPS) {
-    for (var token = group + (thread / 32u) * GROUPS; token < VOCABULARY; token += 8u * GROUPS) {
-      best = max(best, keyAt(token));
-    }
+  for (var token = group + (thread / 32u) * GROUPS; token < VOCABULARY; token += 8u * GROUPS) {
+    best = max(best, keyAt(token));
   }
-  atomicMax(&highest[thread % 32u], best);
+  atomicMax(&highest[slot], best);
   workgroupBarrier();
-  if (thread < 32u && group < GROUPS) {
-    maxima[group] = atomicLoad(&highest[thread]);
-  }
+  maxima[group] = atomicLoad(&highest[slot]);
 }`;
 }
 
@@ -71,33 +67,28 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
  */
 export function samplePickWgsl(variant: SampleVariant): string {
   const { vocabulary, groups, capacity } = variant;
-  const maximaPerThread = Math.ceil(groups / THREADS);
   return `${common(variant)}
 const CAPACITY = ${capacity}u;
 const PER_GROUP = ${Math.ceil(vocabulary / groups)}u;
-// The first above that of −∞, and that of ∞.
-const LOWEST_KEY = 0x00800000u;
-const INFINITE_KEY = 0xff800000u;
+const PER_THREAD = ${groups / THREADS}u;
 var<workgroup> highest: atomic<u32>;
 var<workgroup> counts: array<atomic<u32>, 32>;
 var<workgroup> hitCount: atomic<u32>;
-// Groups that reach the threshold; later tokens, and their weights behind, in the order in which they are drawn.
-var<workgroup> hits: array<u32, ${Math.max(groups, 2 * capacity)}>;
+// Groups that reach the threshold; later tokens, in the order in which they are drawn, with their weights.
+var<workgroup> hits: array<u32, ${Math.max(groups, capacity)}>;
+var<workgroup> weights: array<f32, CAPACITY>;
 var<workgroup> found: atomic<u32>;
 var<workgroup> isFull: u32;
 var<workgroup> keys: array<u32, CAPACITY>;
 var<workgroup> tokens: array<u32, CAPACITY>;
-var<workgroup> winner: atomic<u32>;
 
-// Finds the tokens with a key above this one, and those of the same whose complement is no less than \`order\`.
+// Finds the tokens with a key above this one, and those of the same whose complement is no less than the order.
 fn gather(thread: u32, key: u32, order: u32) -> u32 {
   workgroupBarrier();
-  if (thread == 0u) {
-    atomicStore(&found, 0u);
-  }
+  atomicStore(&found, 0u);
   workgroupBarrier();
-  let total = atomicLoad(&hitCount) * PER_GROUP;
-  for (var i = thread; i < total; i += ${THREADS}u) {
+  let end = atomicLoad(&hitCount) * PER_GROUP;
+  for (var i = thread; i < end; i += ${THREADS}u) {
     let token = hits[i / PER_GROUP] + (i % PER_GROUP) * GROUPS;
     if (token < VOCABULARY) {
       let own = keyAt(token);
@@ -118,21 +109,13 @@ fn logitOf(key: u32) -> f32 {
   return bitcast<f32>(select(~key, key & 0x7fffffffu, (key >> 31u) == 1u));
 }
 
-fn weightAt(rank: u32) -> f32 {
-  return bitcast<f32>(hits[CAPACITY + rank]);
-}
-
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(local_invocation_index) thread: u32) {
-  ${repeat(
-    maximaPerThread,
-    (i) => `var maximum${i} = 0u;
-  if (thread + ${i * THREADS}u < GROUPS) {
-    maximum${i} = maxima[thread + ${i * THREADS}u];
+  var own: array<u32, PER_THREAD>;
+  for (var i = 0u; i < PER_THREAD; i++) {
+    own[i] = maxima[thread + i * ${THREADS}u];
+    atomicMax(&highest, own[i]);
   }
-  atomicMax(&highest, maximum${i});`,
-    '\n  ',
-  )}
   workgroupBarrier();
   let top = atomicLoad(&highest);
   var least = top;
@@ -141,7 +124,10 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     least = 0u;
     for (var bit = 31u; bit > 11u; bit--) {
       let trial = least | (1u << bit);
-      let count = ${repeat(maximaPerThread, (i) => `u32(maximum${i} >= trial)`, ' + ')};
+      var count = 0u;
+      for (var i = 0u; i < PER_THREAD; i++) {
+        count += u32(own[i] >= trial);
+      }
       if (count > 0u) {
         atomicAdd(&counts[bit], count);
       }
@@ -151,14 +137,13 @@ fn main(@builtin(local_invocation_index) thread: u32) {
       }
     }
   }
-  least = max(least, LOWEST_KEY);
-  ${repeat(
-    maximaPerThread,
-    (i) => `if (maximum${i} >= least) {
-    hits[atomicAdd(&hitCount, 1u)] = thread + ${i * THREADS}u;
-  }`,
-    '\n  ',
-  )}
+  // −∞ is never drawn.
+  least = max(least, 0x00800000u);
+  for (var i = 0u; i < PER_THREAD; i++) {
+    if (own[i] >= least) {
+      hits[atomicAdd(&hitCount, 1u)] = thread + i * ${THREADS}u;
+    }
+  }
   let reaching = gather(thread, least, 0u);
   if (thread == 0u) {
     isFull = u32(reaching > CAPACITY);
@@ -168,12 +153,11 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     var key = 0u;
     var order = 0u;
     for (var bit = 63u; bit < 64u; bit--) {
-      let isKey = bit > 31u;
       let trial = 1u << (bit % 32u);
-      let count = gather(thread, key | select(0u, trial, isKey), order | select(trial, 0u, isKey));
-      if (count >= CAPACITY) {
-        key |= select(0u, trial, isKey);
-        order |= select(trial, 0u, isKey);
+      let keyBit = select(0u, trial, bit > 31u);
+      if (gather(thread, key | keyBit, order | (trial ^ keyBit)) >= CAPACITY) {
+        key |= keyBit;
+        order |= trial ^ keyBit;
       }
     }
     gather(thread, key, order);
@@ -181,7 +165,6 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   let n = min(atomicLoad(&found), CAPACITY);
 
   // As the host does it: by weight where top-p has to sum up from the largest, else by token.
-  let isByToken = choice.topP >= 1.0;
   for (var i = thread; i < n; i += ${THREADS}u) {
     let key = keys[i];
     let token = tokens[i];
@@ -190,51 +173,45 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     for (var j = 0u; j < n; j++) {
       let isBefore = tokens[j] < token;
       greater += u32(keys[j] > key);
-      rank += u32(select(keys[j] > key || (keys[j] == key && isBefore), isBefore, isByToken));
+      rank += u32(select(isBefore, keys[j] > key || (keys[j] == key && isBefore), choice.topP < 1.0));
     }
     let weight = exp((logitOf(key) - logitOf(top)) / choice.temperature);
     hits[rank] = token;
-    hits[CAPACITY + rank] = bitcast<u32>(select(0.0, weight, greater < choice.topK));
+    weights[rank] = select(0.0, weight, greater < choice.topK);
   }
   workgroupBarrier();
-
-  // Each thread sums for itself, in the same order: so the sums of neighbours agree to the last bit.
-  for (var i = thread; i < n; i += ${THREADS}u) {
-    var before = 0.0;
-    var total = 0.0;
-    for (var j = 0u; j < n; j++) {
-      if (j == i) {
-        before = total;
-      }
-      total += weightAt(j);
-    }
-    let isKept = weightAt(i) >= choice.minP && (isByToken || before < choice.topP * total);
-    keys[i] = select(0u, hits[CAPACITY + i], isKept);
+  if (thread > 0u) {
+    return;
   }
-  workgroupBarrier();
-  for (var i = thread; i < n; i += ${THREADS}u) {
-    var upTo = 0.0;
-    var total = 0.0;
-    for (var j = 0u; j < n; j++) {
-      total += bitcast<f32>(keys[j]);
-      if (j == i) {
-        upTo = total;
-      }
+  var total = 0.0;
+  for (var i = 0u; i < n; i++) {
+    total += weights[i];
+  }
+  var sum = 0.0;
+  var kept = 0.0;
+  for (var i = 0u; i < n; i++) {
+    let weight = weights[i];
+    if (weight < choice.minP || sum >= choice.topP * total) {
+      weights[i] = 0.0;
     }
-    if (keys[i] != 0u && (upTo > choice.uniformNumber * total || upTo >= total)) {
-      atomicMax(&winner, n - i);
+    sum += weight;
+    kept += weights[i];
+  }
+  var token = -1;
+  var rest = choice.uniformNumber * kept;
+  for (var i = 0u; i < n && rest >= 0.0; i++) {
+    if (weights[i] > 0.0) {
+      token = i32(hits[i]);
+      rest -= weights[i];
     }
   }
-  workgroupBarrier();
-  if (thread == 0u) {
-    let fromEnd = atomicLoad(&winner);
-    if (fromEnd == 0u || top >= INFINITE_KEY) {
-      chosen[0] = -1;
-    } else {
-      let token = hits[n - fromEnd];
-      chosen[0] = i32(token);
-      seen[token >> 5u] |= 1u << (token & 31u);
-    }
+  // An infinity, or not a number.
+  if (top >= 0xff800000u) {
+    token = -1;
+  }
+  chosen[0] = token;
+  if (token >= 0) {
+    seen[token >> 5u] |= 1u << u32(token & 31);
   }
 }`;
 }
