@@ -48,7 +48,7 @@ const plugins = (allowedEntry) => [
     target: 'es2022',
     tsconfig: 'tsconfig.json',
   }),
-  terser({ module: true, ecma: 2020, compress: { passes: 2, unsafe_arrows: true }, format: { comments: false } }),
+  terser({ module: true, ecma: 2022, compress: { passes: 3, unsafe_arrows: true, unsafe_methods: true, keep_fargs: false }, format: { comments: false } }),
   nodeOnlyDynamically(allowedEntry),
 ];
 
@@ -87,8 +87,10 @@ const worker = {
   output: {
     ...output,
     // A backend that is imported dynamically is named after its folder, not `index`.
-    chunkFileNames: ({ facadeModuleId }) =>
-      `worker-${/backends\/(\w+)\/index/.exec(facadeModuleId ?? '')?.[1] ?? '[name]'}-[hash].js`,
+    chunkFileNames: ({ moduleIds }) => {
+      const entry = moduleIds.map((id) => /backends\/(\w+)\/index\.ts$/.exec(id)?.[1]).find(Boolean);
+      return `worker-${entry ?? '[name]'}-[hash].js`;
+    },
   },
   external: isExternal,
   plugins: plugins(undefined),

@@ -1,4 +1,4 @@
-// The page's side of the worker, and the only file that spawns one. One worker serves all models of a page: its devices,
+// The page's side of the worker, and the only file that spawns one (in Node through node-worker.ts). One worker serves all models of a page: its devices,
 // its caches and its downloads are shared. Read protocol/messages.ts for what is said, remote-model.ts for what a model is on
 // this side, host.ts for the other side.
 
@@ -7,16 +7,10 @@ import { type Connection, unwrap } from './connection.ts';
 import { embeddedBase, workerUrl } from './environment.ts';
 import { abortError, throwIfAborted, WpError } from './errors.ts';
 import type { Model } from './model.ts';
-import type { ConnectMessage } from './protocol/connect.ts';
 import type { LoadEvent, LoadRequest, RuntimeService } from './protocol/messages.ts';
 import { RemoteModel } from './remote-model.ts';
+import type { SpawnedWorker } from './spawned-worker.ts';
 import type { Capabilities, LoadOptions, ModelSource } from './types.ts';
-
-interface SpawnedWorker {
-  post(message: ConnectMessage): void;
-  /** Node only: whether the worker keeps the process alive. */
-  keepAlive(alive: boolean): void;
-}
 
 let current: Promise<Connection> | undefined;
 
@@ -34,7 +28,9 @@ async function connect(): Promise<Connection> {
       resolve(error);
     };
   });
-  const worker = isNode() ? await spawnNodeWorker(reportDeath) : spawnBrowserWorker(reportDeath);
+  const worker = isNode()
+    ? await (await import('./node-worker.ts')).spawnNodeWorker(reportDeath)
+    : spawnBrowserWorker(reportDeath);
   const { port1, port2 } = new MessageChannel();
   worker.post({ type: 'wp-connect', port: port2 });
   const service = Comlink.wrap<RuntimeService>(port1);
@@ -101,20 +97,6 @@ function bootstrapUrl(url: URL): URL | string {
   if (url.origin === globalThis.location.origin) return url;
   const source = `import ${JSON.stringify(url.href)};`;
   return URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
-}
-
-async function spawnNodeWorker(reportDeath: (error: WpError) => void): Promise<SpawnedWorker> {
-  const { Worker: NodeWorker } = await import('node:worker_threads');
-  // Flags of the host (`--input-type`, loaders) are about its own entry file.
-  const worker = new NodeWorker(workerUrl(), { execArgv: [] });
-  const dead = (message: string): void =>
-    reportDeath(new WpError('worker-failed', `The model worker stopped: ${message}.`, 'Load the model again.'));
-  worker.on('error', (error) => dead(error instanceof Error ? error.message : String(error)));
-  worker.on('exit', (code) => dead(`it exited with code ${code}`));
-  return {
-    post: (message) => worker.postMessage(message, [message.port as never]),
-    keepAlive: (alive) => (alive ? worker.ref() : worker.unref()),
-  };
 }
 
 /**

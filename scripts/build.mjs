@@ -10,7 +10,16 @@ import { filesUnder, step } from './fingerprint.mjs';
 import { writeLicences } from './licences.mjs';
 import { root } from './root.mjs';
 
-const sources = ['runtime', 'workers', 'components', 'cli', 'package.json', 'tsconfig.json', 'rollup.config.mjs'];
+const sources = [
+  'runtime',
+  'workers',
+  'components',
+  'cli',
+  'package.json',
+  'tsconfig.json',
+  'rollup.config.mjs',
+  'scripts/bundle-transforms.mjs',
+];
 
 function node(args) {
   return new Promise((resolve, reject) => {

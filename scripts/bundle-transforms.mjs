@@ -56,14 +56,17 @@ function compactWgsl(text, isLast) {
     .replace(/\/\/[^\n]*(\n|$)/g, (comment, lineEnd) => (lineEnd === '' && !isLast ? comment : lineEnd))
     .replace(/[ \t]+$/gm, (spaces, at) => (at + spaces.length === text.length ? spaces : ''))
     .replace(/\n[ \t]+/g, '\n')
-    .replace(/\n{2,}/g, '\n');
+    .replace(/\n{2,}/g, '\n')
+    // Not around < and >, where a missing space can make a template of a comparison, nor around + - * and /.
+    .replace(/ ?([=(){};,:]) ?/g, '$1');
 }
 
 function compactCss(text) {
   return text
     .replace(/\/\*[^]*?\*\//g, '')
     .replace(/\s*\n\s*/g, ' ')
-    .replace(/ {2,}/g, ' ');
+    .replace(/ {2,}/g, ' ')
+    .replace(/ ?([{};,]) ?/g, '$1');
 }
 
 /** White space with a line break in it is worth one line break, in tags and between them; no template has a `pre`'s text. */

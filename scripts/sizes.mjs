@@ -83,6 +83,7 @@ const failures = [];
 if (script > budgets.script) failures.push(`The script is ${script} bytes gzipped; ${budgets.script} are allowed.`);
 if (kernels > budgets.kernels)
   failures.push(`The kernels are ${kernels} bytes gzipped; ${budgets.kernels} are allowed.`);
+if (backends.length !== 2) failures.push(`The chunks of 2 backends were expected, and ${backends.length} were found.`);
 if (modules === 0) failures.push('No WASM kernels were found in the bundle: they would not be counted.');
 for (const failure of failures) console.error(failure);
 process.exitCode = failures.length > 0 ? 1 : 0;

@@ -6,7 +6,6 @@ import { WpError } from '../errors.ts';
 import { CachedProgram, type CachedProgramOptions } from './cached-program.ts';
 import { GenerationQueue } from './queue.ts';
 import type { ResolvedGenerationOptions } from './options.ts';
-import { scoreTokens, totalLogLikelihood } from './score.ts';
 import { TokenStepper } from './token-stepper.ts';
 
 export type GenerationEvent =
@@ -90,12 +89,18 @@ export class DecoderSession {
 
   /** Logits [tokens.length, vocabulary] of a sequence. It takes the place of what was in the cache. */
   score(tokens: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
-    return this.#exclusive(tokens, signal, () => scoreTokens(this.#cache, tokens, signal));
+    return this.#exclusive(tokens, signal, async () => {
+      const { scoreTokens } = await import('./score.ts');
+      return scoreTokens(this.#cache, tokens, signal);
+    });
   }
 
   /** Sum of ln p(token | those before it) over tokens[1 …]: for perplexity, without keeping the logits. */
   logLikelihood(tokens: readonly number[], signal?: AbortSignal): Promise<number> {
-    return this.#exclusive(tokens, signal, () => totalLogLikelihood(this.#cache, tokens, signal));
+    return this.#exclusive(tokens, signal, async () => {
+      const { totalLogLikelihood } = await import('./score.ts');
+      return totalLogLikelihood(this.#cache, tokens, signal);
+    });
   }
 
   /** Whether these options are sampled on the device, with steps running ahead. */

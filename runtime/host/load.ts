@@ -42,8 +42,9 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
   const source = parseSource(request.source, { embeddedBase: request.embeddedBase });
   const store = source.kind === 'http' ? await openStore() : undefined;
   /** The source's files: for the load, and again after a lost device. */
-  const openFiles = (): ModelFiles => openModelFiles(source, { store, progress, http: { headers: request.headers } });
-  const files = openFiles();
+  const openFiles = (): Promise<ModelFiles> =>
+    openModelFiles(source, { store, progress, http: { headers: request.headers } });
+  const files = await openFiles();
   try {
     const gguf = await openIfGguf(files, signal);
     const description = gguf?.description ?? (await readModelFiles(files, signal));
@@ -92,7 +93,7 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
       }
     };
     const recover = async (): Promise<Program> => {
-      const again = openFiles();
+      const again = await openFiles();
       try {
         const reopened = (await openIfGguf(again))?.checkpoint ?? (await openCheckpoint(again));
         return await createProgram(createWeightSource(reopened, graph), undefined);

@@ -61,7 +61,7 @@ export async function openDecoder(
   backend: Backend,
   { precision = 'f16', contextLength = 64, maxTokens: chunk = 64, onWeight }: OpenDecoderOptions = {},
 ): Promise<OpenedDecoder> {
-  const files = openModelFiles(parseSource(source, { embeddedBase: source }));
+  const files = await openModelFiles(parseSource(source, { embeddedBase: source }));
   try {
     const json = await (await openRequired(files, 'config.json')).readJson();
     const family = findFamily(modelTypeOf(json));

@@ -20,7 +20,7 @@ async function open(
   options: HttpOptions = {},
 ): Promise<ModelFiles> {
   server = await serveModel(content);
-  files = openModelFiles(parseSource(server.url, { embeddedBase: '' }), { http: { ...http, ...options } });
+  files = await openModelFiles(parseSource(server.url, { embeddedBase: '' }), { http: { ...http, ...options } });
   return files;
 }
 
@@ -263,7 +263,7 @@ describe('progress of downloads', () => {
   it('counts each byte once, drops or not', async () => {
     server = await serveModel({ 'model.safetensors': { bytes: weights, drops: 5, dropAfterBytes: 30_000 } });
     const progress = new LoadProgressTracker({ report: () => undefined });
-    files = openModelFiles(parseSource(server.url, { embeddedBase: '' }), { http, progress });
+    files = await openModelFiles(parseSource(server.url, { embeddedBase: '' }), { http, progress });
     const file = await openRequired(files, 'model.safetensors');
     progress.totalIsKnown();
     await file.readRange(0, 500_000);

@@ -134,7 +134,7 @@ describe('chosen files', () => {
     Object.defineProperty(new File([text], path.split('/').pop()!), 'webkitRelativePath', { value: path });
 
   it('are found by their path in the folder', async () => {
-    const files = openModelFiles(
+    const files = await openModelFiles(
       parseSource([file('m/sub/x.json', '1'), file('m/config.json', '{"a":1}')], { embeddedBase: '' }),
     );
     assert.deepEqual(await (await files.open('config.json'))!.readJson(), { a: 1 });
@@ -143,20 +143,17 @@ describe('chosen files', () => {
     assert.deepEqual([...(await (await files.open('config.json'))!.readRange(1, 4))], [0x22, 0x61, 0x22]);
   });
   it('are a GGUF file, alone or in parts, but not two models', async () => {
-    const weightsName = (...names: string[]): string | undefined =>
-      openModelFiles(
-        parseSource(
-          names.map((name) => file(name, '')),
-          { embeddedBase: '' },
-        ),
-      ).weightsName;
-    assert.equal(weightsName('a.gguf'), 'a.gguf');
+    const weightsName = async (...names: string[]): Promise<string | undefined> => {
+      const dropped = names.map((name) => file(name, ''));
+      return (await openModelFiles(parseSource(dropped, { embeddedBase: '' }))).weightsName;
+    };
+    assert.equal(await weightsName('a.gguf'), 'a.gguf');
     assert.equal(
-      weightsName('README.md', 'm/b-00002-of-00002.gguf', 'm/b-00001-of-00002.gguf'),
+      await weightsName('README.md', 'm/b-00002-of-00002.gguf', 'm/b-00001-of-00002.gguf'),
       'b-00001-of-00002.gguf',
     );
-    assert.equal(weightsName('m/config.json', 'm/model.safetensors', 'm/a.gguf'), 'model.safetensors');
-    assert.throws(
+    assert.equal(await weightsName('m/config.json', 'm/model.safetensors', 'm/a.gguf'), 'model.safetensors');
+    await assert.rejects(
       () => weightsName('a.gguf', 'b.gguf'),
       (thrown: unknown) => thrown instanceof WpError && thrown.code === 'invalid-source',
     );
@@ -179,7 +176,7 @@ describe('a folder of this machine', () => {
     try {
       await writeFile(join(folder, 'config.json'), '{"a":"ü"}');
       for (const source of [folder, pathToFileURL(folder).href]) {
-        const files = openModelFiles(parse(source));
+        const files = await openModelFiles(parse(source));
         const config = await files.open('config.json');
         assert.deepEqual(await config!.readJson(), { a: 'ü' });
         assert.deepEqual([...(await config!.readRange(1, 3))], [0x22, 0x61]);

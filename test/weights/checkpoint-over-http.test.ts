@@ -22,7 +22,7 @@ async function open(
   tracker = progress(),
 ): Promise<ModelFiles> {
   server = await serveModel(content);
-  files = openModelFiles(parseSource(server.url, { embeddedBase: '' }), {
+  files = await openModelFiles(parseSource(server.url, { embeddedBase: '' }), {
     http: { retryDelayMs: 5 },
     progress: tracker,
   });

@@ -141,7 +141,7 @@ describe('checkpoints', () => {
 
   it('opens shards by their index, from a folder', async () => {
     const source = parseSource(new URL('sharded/', fixtures).href, { embeddedBase: '' });
-    const files = openModelFiles(source);
+    const files = await openModelFiles(source);
     const checkpoint = await openCheckpoint(files);
     assert.deepEqual([...checkpoint.tensors.keys()].sort(), [
       'model.a.weight',

@@ -335,7 +335,7 @@ describe('real weights', () => {
   const folder = new URL('../../../shared/models/fable-25m/', import.meta.url);
   const skip = existsSync(folder) ? false : 'the folder ../shared/models is not here';
   it('fable-25m streams whole', { skip }, async () => {
-    const files = openModelFiles(parseSource(folder.href, { embeddedBase: '' }));
+    const files = await openModelFiles(parseSource(folder.href, { embeddedBase: '' }));
     const checkpoint = await openCheckpoint(files);
     const graph = graphOf(...[...checkpoint.tensors.values()].map(({ name, shape }) => weight(name, [...shape])));
     const source = createWeightSource(checkpoint, graph);

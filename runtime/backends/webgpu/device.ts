@@ -6,7 +6,7 @@ import type { Backend, CompileOptions } from '../backend.ts';
 import { BROWSER_PROFILES, type BrowserEngine, browserEngine } from './browser-profiles.ts';
 import { type DeviceProfile, deviceProfile } from './device-profile.ts';
 import { DeviceWatch } from './device-watch.ts';
-import { matrixProbe } from './kernels/matmul-matrix.ts';
+import { loadMatrixKernels } from './matrix-kernels.ts';
 import { PipelineCache } from './pipelines.ts';
 import { WebGpuProgram } from './program.ts';
 
@@ -44,7 +44,8 @@ export async function createWebGpuBackend(options: WebGpuBackendOptions = {}): P
   const device = await requestDevice(adapter, options.withoutFeatures ?? []);
   const engine = options.browser ?? browserEngine(globalThis.navigator?.userAgent ?? '');
   const offered = deviceProfile(device, adapter.info, BROWSER_PROFILES[engine]);
-  const profile = { ...offered, subgroupMatrix: offered.subgroupMatrix && (await isValid(device, matrixProbe())) };
+  const hasMatrices = offered.subgroupMatrix && (await isValid(device, (await loadMatrixKernels()).matrixProbe()));
+  const profile = { ...offered, subgroupMatrix: hasMatrices };
   const maxStorageBindingBytes = Math.min(
     profile.maxStorageBindingBytes,
     options.maxStorageBindingBytes ?? profile.maxStorageBindingBytes,

@@ -8,7 +8,7 @@ import type { AttentionDecodeVariant } from './kernels/attention-decode.wgsl.ts'
 import type { AttentionPrefillVariant } from './kernels/attention-prefill.wgsl.ts';
 import { reductionFor } from './kernels/kernel.ts';
 import { matmulWorkgroupBytes } from './kernels/matmul.ts';
-import { type MatmulMatrixTile, matmulMatrixWorkgroupBytes, SUBGROUP_SIZE } from './kernels/matmul-matrix.ts';
+import { type MatmulMatrixTile, matmulMatrixWorkgroupBytes, SUBGROUP_SIZE } from './kernels/matmul-matrix-tile.ts';
 import type { MatmulVariant } from './kernels/matmul.wgsl.ts';
 import type { MatvecVariant } from './kernels/matvec-variant.ts';
 import { chunkFormat } from './kernels/weight-format.wgsl.ts';

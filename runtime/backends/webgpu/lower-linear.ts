@@ -10,7 +10,6 @@ import {
   type LoweredOperation,
 } from './kernel-calls.ts';
 import { matmulKernel } from './kernels/matmul.ts';
-import { matmulMatrixKernel } from './kernels/matmul-matrix.ts';
 import { matmulShapeWords } from './kernels/matmul.wgsl.ts';
 import { matvecKernel } from './kernels/matvec.ts';
 import { rowCount, type Rows } from './kernels/rows.ts';
@@ -26,6 +25,7 @@ import {
   valueBuffer,
   vectorBuffer,
 } from './lowering-context.ts';
+import { matrixKernels } from './matrix-kernels.ts';
 
 export function lowerLinear(operation: Operation & { op: 'linear' }, context: LoweringContext): LoweredOperation {
   const { profile, weights } = context;
@@ -51,7 +51,8 @@ export function lowerLinear(operation: Operation & { op: 'linear' }, context: Lo
       const buffers = [STEP_BUFFER, { kind: 'constants', words: matmulShapeWords(shape) } as const, ...operands(index)];
       const tile = matmulMatrixConfiguration(profile, { format, rows, columns, tokens: mostTokens });
       if (tile && format !== 'f32') {
-        return call(matmulMatrixKernel, { kernel: 'matmulMatrix', format, hasBias, ...tile }, shape, buffers);
+        const variant = { kernel: 'matmulMatrix', format, hasBias, ...tile } as const;
+        return call(matrixKernels().matmulMatrixKernel, variant, shape, buffers);
       }
       const columnMultiple = columnMultipleOf(columns);
       const configuration = matmulConfiguration(profile);

@@ -32,19 +32,19 @@ const dropped = (names: readonly string[]): Promise<File[]> =>
   Promise.all(names.map(async (name) => new File([await openAsBlob(new URL(name, folder))], name)));
 
 describe('a GGUF model', () => {
-  const fromPath = tensorsOf(openModelFiles(parseSource(new URL(parts[1], folder).href, context)));
+  const fromPath = openModelFiles(parseSource(new URL(parts[1], folder).href, context)).then(tensorsOf);
 
   it('in a folder, in two parts', async () => {
     assert.equal((await fromPath).size, 21);
   });
 
   it('dropped', async () => {
-    const files = openModelFiles(parseSource(await dropped(parts), context));
+    const files = await openModelFiles(parseSource(await dropped(parts), context));
     assert.deepEqual(await tensorsOf(files), await fromPath);
   });
 
   it('dropped without one of its parts is refused, by the name of the part', async () => {
-    const files = openModelFiles(parseSource(await dropped([parts[1]]), context));
+    const files = await openModelFiles(parseSource(await dropped([parts[1]]), context));
     await assert.rejects(
       tensorsOf(files),
       (thrown: unknown) =>
@@ -59,7 +59,7 @@ describe('a GGUF model', () => {
       );
       try {
         const progress = new LoadProgressTracker({ report: () => undefined });
-        const files = openModelFiles(parseSource(`${server.url}${parts[0]}`, context), { progress });
+        const files = await openModelFiles(parseSource(`${server.url}${parts[0]}`, context), { progress });
         assert.deepEqual(await tensorsOf(files), await fromPath);
       } finally {
         await server.close();
@@ -74,7 +74,7 @@ describe('a GGUF model', () => {
         ['missing.gguf', 'not-found'],
         ['page.gguf', 'not-a-model'],
       ] as const) {
-        const files = openModelFiles(parseSource(`${server.url}${name}`, context));
+        const files = await openModelFiles(parseSource(`${server.url}${name}`, context));
         await assert.rejects(
           tensorsOf(files),
           (thrown: unknown) => thrown instanceof WpError && thrown.code === code && thrown.message.includes(name),

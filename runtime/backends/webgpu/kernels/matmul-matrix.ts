@@ -2,7 +2,7 @@
 // tokens of the tile.
 
 import { instantiate, type Kernel, STEP_BINDING } from './kernel.ts';
-import { MATRIX_PADDING, type MatmulMatrixVariant, matmulMatrixWgsl, SUBGROUP_SIZE } from './matmul-matrix.wgsl.ts';
+import { type MatmulMatrixVariant, matmulMatrixWgsl } from './matmul-matrix.wgsl.ts';
 import { MATMUL_SHAPE_WGSL, type MatmulShape } from './matmul.wgsl.ts';
 import { rowCount } from './rows.ts';
 import { weightBindings } from './weight-format.wgsl.ts';
@@ -24,19 +24,6 @@ export const matmulMatrixKernel: Kernel<MatmulMatrixVariant, MatmulShape> = {
     1,
   ],
 };
-
-export { SUBGROUP_SIZE };
-
-export type MatmulMatrixTile = Pick<
-  MatmulMatrixVariant,
-  'tileTokens' | 'tileRows' | 'subgroupsTokens' | 'subgroupsRows' | 'tileColumns'
->;
-
-/** Bytes of workgroup memory of a variant. */
-export function matmulMatrixWorkgroupBytes(tile: MatmulMatrixTile): number {
-  const { tileTokens, tileRows, tileColumns, subgroupsTokens } = tile;
-  return (tileTokens + tileRows) * (tileColumns + MATRIX_PADDING) * 2 + subgroupsTokens * tileRows * 64;
-}
 
 /** WGSL that tells whether a browser's subgroup matrices, an experiment, are still written as these kernels write them. */
 export function matrixProbe(): string {

@@ -1,25 +1,14 @@
 import type { FormatName } from '../../../quantization/formats.ts';
 import { repeat } from './kernel.ts';
+import { MATRIX_PADDING, type MatmulMatrixTile, SUBGROUP_SIZE } from './matmul-matrix-tile.ts';
 import { chunkFormat } from './weight-format.wgsl.ts';
 
 /** A product by the GPU's own matrix units: subgroup matrices of 16 × 16 f16, with sums in f32. */
-export interface MatmulMatrixVariant {
+export interface MatmulMatrixVariant extends MatmulMatrixTile {
   kernel: 'matmulMatrix';
   format: Exclude<FormatName, 'f32'>;
   hasBias: boolean;
-  /** Tokens and rows of a workgroup's results. */
-  tileTokens: number;
-  tileRows: number;
-  /** How its subgroups of 32 divide them; each gets multiples of 16. */
-  subgroupsTokens: number;
-  subgroupsRows: number;
-  /** Columns of a tile in workgroup memory: a multiple of 32, which the matrix's columns must be of it. */
-  tileColumns: number;
 }
-
-/** Columns a row of a tile is apart from the next: 8 more than it holds, so that eight rows meet different banks. */
-export const MATRIX_PADDING = 8;
-export const SUBGROUP_SIZE = 32;
 
 /**
  * Activations are halves on the way: a sixteenth of them reaches to a million without overflow, and is exact down to
