@@ -48,7 +48,12 @@ const plugins = (allowedEntry) => [
     target: 'es2022',
     tsconfig: 'tsconfig.json',
   }),
-  terser({ module: true, ecma: 2022, compress: { passes: 3, unsafe_arrows: true, unsafe_methods: true, keep_fargs: false }, format: { comments: false } }),
+  terser({
+    module: true,
+    ecma: 2022,
+    compress: { passes: 3, unsafe_arrows: true, unsafe_methods: true, keep_fargs: false },
+    format: { comments: false },
+  }),
   nodeOnlyDynamically(allowedEntry),
 ];
 

@@ -52,13 +52,15 @@ function pieces(template, source) {
 
 /** A comment that runs on into an interpolation must keep its slashes, or what is interpolated would become code. */
 function compactWgsl(text, isLast) {
-  return text
-    .replace(/\/\/[^\n]*(\n|$)/g, (comment, lineEnd) => (lineEnd === '' && !isLast ? comment : lineEnd))
-    .replace(/[ \t]+$/gm, (spaces, at) => (at + spaces.length === text.length ? spaces : ''))
-    .replace(/\n[ \t]+/g, '\n')
-    .replace(/\n{2,}/g, '\n')
-    // Not around < and >, where a missing space can make a template of a comparison, nor around + - * and /.
-    .replace(/ ?([=(){};,:]) ?/g, '$1');
+  return (
+    text
+      .replace(/\/\/[^\n]*(\n|$)/g, (comment, lineEnd) => (lineEnd === '' && !isLast ? comment : lineEnd))
+      .replace(/[ \t]+$/gm, (spaces, at) => (at + spaces.length === text.length ? spaces : ''))
+      .replace(/\n[ \t]+/g, '\n')
+      .replace(/\n{2,}/g, '\n')
+      // Not around < and >, where a missing space can make a template of a comparison, nor around + - * and /.
+      .replace(/ ?([=(){};,:]) ?/g, '$1')
+  );
 }
 
 function compactCss(text) {
