@@ -5,9 +5,10 @@
 import { WpError } from '../errors.ts';
 import { fromF16, toF16 } from '../half.ts';
 import { quantizeAffine } from './affine.ts';
-import { BLOCK, codeBits, formatBytes, formatLimit, isQuantized } from './formats.ts';
+import { BLOCK, codeBits, formatBytes, formatLimit, hasScaleCodes, isQuantized, SUPERBLOCK } from './formats.ts';
 import type { PackedMatrix, QuantFormat, WeightFormat } from './formats.ts';
 import { packPlanes, unpackPlanes } from './planes.ts';
+import { emptyScaleCodes, readScaleCodes } from './scale-codes.ts';
 import { quantizeSymmetric } from './symmetric.ts';
 
 /**
@@ -29,6 +30,12 @@ export function packMatrix(values: Float32Array, rows: number, columns: number, 
     return { format, rows, columns, planes: [bytes], scales: empty, minimums: empty };
   }
   requireFit(format, columns);
+  if (format.scale !== 'f16') {
+    throw new WpError('unsupported-format', `${format.name} has two-level scales, which are not packed here.`, '', {
+      actual: format.scale,
+      allowed: 'f16',
+    });
+  }
 
   const sizes = formatBytes(format, rows, columns);
   const planes = sizes.planes.map((bytes) => new Uint8Array(bytes));
@@ -72,8 +79,7 @@ export function unpackMatrix(matrix: PackedMatrix): Float32Array {
   const codes = new Uint8Array(columns);
   const isSignedByte = hasSignedBytes(format);
   const zero = format.offset === 'symmetric' ? 2 ** (codeBits(format) - 1) : 0;
-  const scales = fromF16(matrix.scales);
-  const minimums = fromF16(matrix.minimums);
+  const { scales, minimums } = groupScales(matrix, format);
   const { groupSize } = format;
   let group = 0;
   for (let row = 0; row < rows; row++) {
@@ -88,6 +94,25 @@ export function unpackMatrix(matrix: PackedMatrix): Float32Array {
     }
   }
   return result;
+}
+
+/** Scale and minimum of every group, in order: what the scales of one or two levels come to. */
+function groupScales(matrix: PackedMatrix, format: QuantFormat): { scales: Float32Array; minimums: Float32Array } {
+  const superScales = fromF16(matrix.scales);
+  const superMinimums = fromF16(matrix.minimums);
+  if (!hasScaleCodes(format)) return { scales: superScales, minimums: superMinimums };
+  const groups = SUPERBLOCK / format.groupSize;
+  const scales = new Float32Array(superScales.length * groups);
+  const minimums = new Float32Array(superMinimums.length * groups);
+  const codes = emptyScaleCodes(format);
+  for (let i = 0; i < superScales.length; i++) {
+    readScaleCodes(format, matrix.scaleCodes!, i, codes);
+    for (let g = 0; g < groups; g++) {
+      scales[i * groups + g] = superScales[i]! * codes.scales[g]!;
+      if (minimums.length > 0) minimums[i * groups + g] = superMinimums[i]! * codes.minimums[g]!;
+    }
+  }
+  return { scales, minimums };
 }
 
 /** The parts' rows, one under another, as one matrix. All parts have one format and width. */
@@ -111,12 +136,13 @@ export function stackMatrices(parts: readonly PackedMatrix[]): PackedMatrix {
     planes: first.planes.map((_, p) => concatBytes(parts.map((part) => part.planes[p]!))),
     scales: concatHalves(parts.map((part) => part.scales)),
     minimums: concatHalves(parts.map((part) => part.minimums)),
+    ...(first.scaleCodes && { scaleCodes: concatBytes(parts.map((part) => part.scaleCodes!)) }),
   };
 }
 
-/** 8 bits symmetric is stored as signed bytes: the code with its top bit turned over. */
+/** 8 bits are stored as signed bytes: the code with its top bit turned over. */
 function hasSignedBytes(format: QuantFormat): boolean {
-  return format.offset === 'symmetric' && codeBits(format) === 8;
+  return codeBits(format) === 8;
 }
 
 function flipSign(codes: Uint8Array, count: number): void {
@@ -131,12 +157,6 @@ function requireFit(format: QuantFormat, columns: number): void {
       format: format.name,
     });
   }
-  if (format.scale !== 'f16') {
-    throw new WpError('unsupported-format', `${format.name} has two-level scales, which are not packed here.`, '', {
-      actual: format.scale,
-      allowed: 'f16',
-    });
-  }
 }
 
 function requireBytes(matrix: PackedMatrix): void {
@@ -147,12 +167,14 @@ function requireBytes(matrix: PackedMatrix): void {
     planes: matrix.planes.map((plane) => plane.byteLength),
     scales: matrix.scales.byteLength,
     minimums: matrix.minimums.byteLength,
+    scaleCodes: matrix.scaleCodes?.byteLength ?? 0,
   };
   const isRight =
     actual.planes.length === expected.planes.length &&
     actual.planes.every((bytes, p) => bytes === expected.planes[p]) &&
     actual.scales === expected.scales &&
-    actual.minimums === expected.minimums;
+    actual.minimums === expected.minimums &&
+    actual.scaleCodes === expected.scaleCodes;
   if (isRight) return;
   throw new WpError(
     'corrupt-file',

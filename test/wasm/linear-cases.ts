@@ -2,14 +2,15 @@
 
 import { ACTIVATION_GROUP, BLOCK_ROWS, STEP_FIELDS } from '../../runtime/backends/wasm/layouts.ts';
 import type { KernelName } from '../../runtime/backends/wasm/tape.ts';
+import type { WasmFormat } from '../../runtime/backends/wasm/weights.ts';
 import { runReference } from '../../runtime/ops/index.ts';
 import type { ReferenceContext } from '../../runtime/ops/operation.ts';
-import { FORMATS, type FormatName } from '../../runtime/quantization/formats.ts';
+import { FORMATS } from '../../runtime/quantization/formats.ts';
 import { packMatrix, unpackMatrix } from '../../runtime/quantization/pack.ts';
 import { Random } from '../support/random.ts';
 import { expectClose, type KernelCase, type KernelHarness } from './kernel-harness.ts';
 
-const KERNELS: Record<FormatName, { prepare?: KernelName; linear: KernelName; embed: KernelName }> = {
+const KERNELS: Record<WasmFormat, { prepare?: KernelName; linear: KernelName; embed: KernelName }> = {
   q4g32: { prepare: 'quantizeActivations4', linear: 'linearQ4', embed: 'embedQ4' },
   q8g32: { prepare: 'quantizeActivations8', linear: 'linearQ8', embed: 'embedQ8' },
   f16: { prepare: 'foldActivations', linear: 'linearF16', embed: 'embedF16' },
@@ -57,7 +58,7 @@ interface LinearShape {
   weights?: number;
 }
 
-function runLinear(harness: KernelHarness, format: FormatName, shape: LinearShape): void {
+function runLinear(harness: KernelHarness, format: WasmFormat, shape: LinearShape): void {
   const { rows, columns, tokens, hasBias = false, amplitude = 3, weights = 0.2 } = shape;
   const random = new Random(rows * 7919 + columns * 31 + tokens);
   const matrix = packMatrix(random.floats(rows * columns, weights), rows, columns, FORMATS[format]);
@@ -107,7 +108,7 @@ function runLinear(harness: KernelHarness, format: FormatName, shape: LinearShap
   harness.checkGuards();
 }
 
-function runEmbed(harness: KernelHarness, format: FormatName, rows: number, columns: number): void {
+function runEmbed(harness: KernelHarness, format: WasmFormat, rows: number, columns: number): void {
   const random = new Random(rows + columns);
   const matrix = packMatrix(random.floats(rows * columns, 0.2), rows, columns, FORMATS[format]);
   const ids = Int32Array.from([0, rows - 1, rows >> 1, rows >> 2, 0]);
@@ -122,7 +123,7 @@ function runEmbed(harness: KernelHarness, format: FormatName, rows: number, colu
   harness.checkGuards();
 }
 
-const FORMAT_NAMES = Object.keys(FORMATS) as FormatName[];
+const FORMAT_NAMES = Object.keys(KERNELS) as WasmFormat[];
 
 const SHAPES: LinearShape[] = [
   { rows: 1, columns: 32, tokens: 1 },

@@ -4,14 +4,15 @@
 
 import { WpError } from '../../errors.ts';
 import type { Weight } from '../../graph/types.ts';
-import { FORMATS, formatLimit, isQuantized, type PackedMatrix, type WeightFormat } from '../../quantization/formats.ts';
+import { formatLimit, isQuantized, type FormatName, type PackedMatrix, type WeightFormat } from '../../quantization/formats.ts';
 import { fromF16 } from '../../half.ts';
 import type { Arena } from './arena.ts';
 import type { KernelExports } from './kernels.ts';
 import { BLOCK_ROWS } from './layouts.ts';
 
 /** The formats that there are kernels for. */
-export type WasmFormat = keyof typeof FORMATS;
+const WASM_FORMATS = ['f32', 'f16', 'q8g32', 'q4g32'] as const satisfies readonly FormatName[];
+export type WasmFormat = (typeof WASM_FORMATS)[number];
 
 export interface PlacedWeight {
   name: string;
@@ -33,12 +34,12 @@ export function rowBytes(format: WasmFormat, columns: number): number {
 
 export function placeWeight(weight: Weight, format: WeightFormat | undefined, arena: Arena): PlacedWeight {
   if (!format) throw new WpError('internal', `The plan names no format for the weight ${weight.name}.`);
-  if (!(format.name in FORMATS)) {
+  if (!WASM_FORMATS.some((name) => name === format.name)) {
     throw new WpError(
       'unsupported-format',
       `The WASM backend has no kernels for ${format.name} (${weight.name}).`,
-      `It has ${Object.keys(FORMATS).join(', ')}.`,
-      { actual: format.name, allowed: Object.keys(FORMATS) },
+      `It has ${WASM_FORMATS.join(', ')}.`,
+      { actual: format.name, allowed: WASM_FORMATS },
     );
   }
   const name = format.name as WasmFormat;

@@ -79,6 +79,9 @@ export function chunkFormat(format: FormatName, columns: number): ChunkFormat {
   const limit = formatLimit(FORMATS[format], columns);
   if (limit) throw new WpError('unsupported-operation', limit, '', { actual: columns });
   if (format === 'q4g32' || format === 'q8g32') return QUANTIZED[format];
+  if (format !== 'f32' && format !== 'f16') {
+    throw new WpError('unsupported-format', `The WebGPU backend has no kernels for ${format}.`, '', { actual: format });
+  }
   requireMultiple(`the columns of a matrix in ${format}`, columns, 4);
   if (format === 'f32') return FLOATS;
   return columns % 8 === 0 ? HALVES_8 : HALVES_4;
