@@ -29,6 +29,13 @@ export interface DeviceProfile {
   /** Workgroups along one dimension of a dispatch. */
   maxWorkgroupsPerDimension: number;
   browser: BrowserKernelProfile;
+  /** What was measured to be faster here than what the ladder has: see tuning/. */
+  tuned?: TunedChoices | undefined;
+}
+
+/** Fields of a kernel's configuration, by the key that the ladder asks for: kernel, format and shape. */
+export interface TunedChoices {
+  get(key: string): object | undefined;
 }
 
 /** The profile of a device; features count only when the device was created with them. */

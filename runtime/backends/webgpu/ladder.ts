@@ -1,5 +1,5 @@
 // Which variant of a kernel a device gets. Each ladder is ordered data: the first entry whose requirements the device meets
-// is taken. Auto-tuning will reorder the entries for a device; nothing else has to change for that.
+// is taken. What tuning has measured to be faster on this device takes its place: tuning/candidates.ts lists what it tries.
 
 import { WpError } from '../../errors.ts';
 import type { FormatName } from '../../quantization/formats.ts';
@@ -33,6 +33,24 @@ export function meets(profile: DeviceProfile, { subgroups, shaderF16, isSoftware
   );
 }
 
+/** The standard, or what was measured to be faster here. */
+function tuned<Configuration extends object>(
+  profile: DeviceProfile,
+  key: string,
+  standard: Configuration,
+): Configuration {
+  return { ...standard, ...profile.tuned?.get(key) };
+}
+
+interface MatrixShape {
+  format: FormatName;
+  rows: number;
+  columns: number;
+}
+
+const matrixKey = (kernel: string, { format, rows, columns }: MatrixShape): string =>
+  `${kernel} ${format} ${rows}×${columns}`;
+
 // ---- matrix × vector ------------------------------------------------------------------------------------------------
 
 export type MatvecConfiguration = Pick<MatvecVariant, 'lanes' | 'rowsPerThread' | 'workgroupSize' | 'reduction'>;
@@ -41,14 +59,17 @@ export type MatvecConfiguration = Pick<MatvecVariant, 'lanes' | 'rowsPerThread' 
  * Threads that share a row: as many as there are chunks, at most 32. Rows a thread: one where rows are few, since threads
  * must fill the device; more where rows abound, since each reading of the activations then serves several.
  */
-export function matvecConfiguration(
-  profile: DeviceProfile,
-  { format, rows, columns }: { format: FormatName; rows: number; columns: number },
-): MatvecConfiguration {
+export function matvecConfiguration(profile: DeviceProfile, shape: MatrixShape): MatvecConfiguration {
+  const { format, rows, columns } = shape;
   const chunks = columns / chunkFormat(format, columns).columns;
   const lanes = Math.min(32, 2 ** Math.ceil(Math.log2(Math.max(chunks, 4))));
   const workgroupSize = Math.min(128, profile.maxInvocationsPerWorkgroup);
-  return { lanes, rowsPerThread: rowsPerThread(rows), workgroupSize, reduction: reductionFor(profile) };
+  return tuned(profile, matrixKey('matvec', shape), {
+    lanes,
+    rowsPerThread: rowsPerThread(rows),
+    workgroupSize,
+    reduction: reductionFor(profile),
+  });
 }
 
 function rowsPerThread(rows: number): number {
@@ -79,7 +100,7 @@ export function matmulLadder({ browser }: DeviceProfile): readonly Rung<MatmulCo
   ];
 }
 
-export function matmulConfiguration(profile: DeviceProfile): MatmulConfiguration {
+export function matmulConfiguration(profile: DeviceProfile, shape: MatrixShape): MatmulConfiguration {
   const rung = matmulLadder(profile).find(
     ({ requires, configuration }) =>
       meets(profile, requires) &&
@@ -87,7 +108,7 @@ export function matmulConfiguration(profile: DeviceProfile): MatmulConfiguration
       configuration.threadsTokens * configuration.threadsRows <= profile.maxInvocationsPerWorkgroup,
   );
   if (!rung) throw tooSmall('a matrix product', profile);
-  return rung.configuration;
+  return tuned(profile, matrixKey('matmul', shape), rung.configuration);
 }
 
 interface MatrixRung {
@@ -118,18 +139,21 @@ function matrixTile(
 /** The tiles for this many tokens; undefined where the device has no subgroup matrices, or the matrix does not suit them. */
 export function matmulMatrixConfiguration(
   profile: DeviceProfile,
-  { format, rows, columns, tokens }: { format: FormatName; rows: number; columns: number; tokens: number },
+  shape: MatrixShape & { tokens: number },
 ): MatmulMatrixTile | undefined {
+  const { format, rows, columns, tokens } = shape;
   // f32 weights are for those who want f32 products.
   if (!profile.subgroupMatrix || format === 'f32') return undefined;
-  return MATRIX_LADDER.find(
+  const rung = MATRIX_LADDER.find(
     ({ leastRows, leastTokens, configuration: tile }) =>
       rows >= leastRows &&
       tokens >= leastTokens &&
       columns % tile.tileColumns === 0 &&
       matmulMatrixWorkgroupBytes(tile) <= profile.maxWorkgroupStorageBytes &&
       tile.subgroupsTokens * tile.subgroupsRows * SUBGROUP_SIZE <= profile.maxInvocationsPerWorkgroup,
-  )?.configuration;
+  );
+  const kernel = tokens > 128 ? 'matmulMatrix' : 'matmulMatrix-few';
+  return rung && tuned(profile, matrixKey(kernel, shape), rung.configuration);
 }
 
 // ---- attention ------------------------------------------------------------------------------------------------------
@@ -149,11 +173,11 @@ export function attentionDecodeConfiguration(
   if (workgroupSize > profile.maxInvocationsPerWorkgroup) throw tooSmall(`attention with headDim ${headDim}`, profile);
   const bytesPerHead = (headDim + 2 * workgroupSize) * 4;
   const fitting = Math.max(1, Math.floor((DECODE_WORKGROUP_BYTES - 8 * workgroupSize) / bytesPerHead));
-  return {
+  return tuned(profile, `attentionDecode ${heads}/${keyValueHeads}×${headDim}`, {
     splitPositions: SPLIT_POSITIONS,
     headsPerWorkgroup: Math.min(heads / keyValueHeads, fitting, 8),
     workgroupSize,
-  };
+  });
 }
 
 type PrefillConfiguration = Pick<AttentionPrefillVariant, 'tileQueries' | 'tilePositions' | 'lanes'>;
@@ -174,7 +198,7 @@ export function attentionPrefillConfiguration(profile: DeviceProfile, headDim: n
     return bytes <= profile.maxWorkgroupStorageBytes && tileQueries * lanes <= profile.maxInvocationsPerWorkgroup;
   });
   if (!found) throw tooSmall(`attention with headDim ${headDim}`, profile);
-  return found;
+  return tuned(profile, `attentionPrefill ${headDim}`, found);
 }
 
 function tooSmall(what: string, { maxWorkgroupStorageBytes, maxInvocationsPerWorkgroup }: DeviceProfile): WpError {

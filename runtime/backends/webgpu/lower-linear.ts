@@ -55,7 +55,7 @@ export function lowerLinear(operation: Operation & { op: 'linear' }, context: Lo
         return call(matrixKernels().matmulMatrixKernel, variant, shape, buffers);
       }
       const columnMultiple = columnMultipleOf(columns);
-      const configuration = matmulConfiguration(profile);
+      const configuration = matmulConfiguration(profile, { format, rows, columns });
       const variant = { kernel: 'matmul', format, columnMultiple, hasBias, ...configuration } as const;
       return call(matmulKernel, variant, shape, buffers);
     });

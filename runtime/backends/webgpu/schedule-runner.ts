@@ -18,7 +18,8 @@ export interface PreparedCall {
 export type ResolveBuffer = (reference: Exclude<BufferReference, { kind: 'value' }>) => GPUBufferBinding;
 
 export class ScheduleRunner {
-  readonly schedule: Schedule;
+  /** May be replaced by one with other kernels and the same plan; `prepare` must follow. */
+  schedule: Schedule;
   readonly #graph: Graph;
   readonly #slots: GPUBuffer[] = [];
   readonly #placed = new Map<ValueId, GPUBuffer>();
