@@ -92,6 +92,7 @@ function kernelCode<V extends Variant, Shape>(kernel: Kernel<V, Shape>, variant:
     enables.push('enable chromium_experimental_subgroup_matrix;');
     enables.push('diagnostic(off, chromium.subgroup_matrix_uniformity);');
   }
+  if (/\bdot4I8Packed\(/.test(body)) enables.push('requires packed_4x8_integer_dot_product;');
   const bindings = kernel.bindings(variant).map(bindingDeclaration);
   return [...enables, STEP, ...bindings, body].join('\n');
 }
@@ -114,6 +115,12 @@ export function spread(count: number): Workgroups {
 /** Text repeated for i = 0 … count − 1: loops that are written out, so that no driver has to be trusted to unroll. */
 export function repeat(count: number, text: (index: number) => string, separator = '\n'): string {
   return Array.from({ length: count }, (_, index) => text(index)).join(separator);
+}
+
+/** A WGSL f32 literal. */
+export function float(value: number): string {
+  const text = String(value);
+  return /[.e]/.test(text) ? `${text}f` : `${text}.0f`;
 }
 
 /** Throws `unsupported-operation` unless `value` is a multiple of `multiple`. */

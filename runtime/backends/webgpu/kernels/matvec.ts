@@ -11,18 +11,26 @@ import { weightBindings } from './weight-format.wgsl.ts';
 
 export const matvecKernel: Kernel<MatvecVariant> = {
   name: 'matvec',
-  bindings: ({ format, columns, hasBias, normEpsilon, hasResidual, rotary }) => [
+  bindings: (variant) => matvecBindings(variant, weightBindings(variant.format, variant.columns)),
+  wgsl: matvecWgsl,
+  workgroups: (variant) => spread(Math.ceil(matvecUnits(variant) / (variant.workgroupSize / variant.lanes))),
+};
+
+/** Of any matrix-vector kernel: the activations, the matrix, and what is taken along. */
+export function matvecBindings(
+  { hasBias, normEpsilon, hasResidual, rotary }: Omit<MatvecVariant, 'kernel'>,
+  matrix: readonly Binding[],
+): Binding[] {
+  return [
     STEP_BINDING,
     { name: 'x', access: 'read', type: 'array<vec4<f32>>' },
-    ...weightBindings(format, columns),
+    ...matrix,
     ...optional(hasBias, { name: 'bias', access: 'read', type: 'array<f32>' }),
     ...optional(normEpsilon !== undefined, { name: 'gain', access: 'read', type: 'array<vec4<f32>>' }),
     ...optional(hasResidual === true, { name: 'residual', access: 'read', type: 'array<f32>' }),
     ...(rotary === undefined ? [RESULT] : ROTARY_BINDINGS),
-  ],
-  wgsl: matvecWgsl,
-  workgroups: (variant) => spread(Math.ceil(matvecUnits(variant) / (variant.workgroupSize / variant.lanes))),
-};
+  ];
+}
 
 const RESULT: Binding = { name: 'result', access: 'write', type: 'array<f32>' };
 

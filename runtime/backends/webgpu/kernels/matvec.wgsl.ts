@@ -59,7 +59,11 @@ function normedLoads(vectors: number, sumOfSquares: number): string {
   );
 }
 
-function finished({ firstRow, hasBias, normEpsilon }: MatvecVariant, row: number): string {
+/** The finished sum of a row: normed, with its bias. */
+export function finished(
+  { firstRow, hasBias, normEpsilon }: Pick<MatvecVariant, 'firstRow' | 'hasBias' | 'normEpsilon'>,
+  row: number,
+): string {
   const sum = normEpsilon === undefined ? `sum${row}` : `sum${row} * inverse`;
   return hasBias ? `${sum} + bias[${firstRow}u + row${row}]` : sum;
 }
