@@ -6,7 +6,7 @@ import { fuseDecode, type FusionLimits } from '../../runtime/backends/webgpu/fus
 import { lower } from '../../runtime/graph/passes/index.ts';
 import { TINY_DECODER, tinyDecoder, type TinyDecoderOptions } from '../support/tiny-decoder.ts';
 
-const LIMITS: FusionLimits = { maxStorageBuffers: 10, isCut: () => false };
+const LIMITS: FusionLimits = { maxStorageBuffers: 10, matrixBuffers: () => 2, isCut: () => false };
 
 function fuse(options: Partial<TinyDecoderOptions> = {}, limits: Partial<FusionLimits> = {}): string[] {
   const graph = lower(tinyDecoder({ ...TINY_DECODER, layers: 2, ...options }));

@@ -1,5 +1,6 @@
 // One kernel, its operands and what they must become. The same list serves the tests and benches that time kernels.
 
+import { deviceMatrix } from '../../runtime/backends/webgpu/device-matrix.ts';
 import type { DeviceProfile } from '../../runtime/backends/webgpu/device-profile.ts';
 import {
   instantiate,
@@ -69,11 +70,8 @@ export function randomMatrix(random: Random, format: FormatName, rows: number, c
 
 /** The operands of a matrix's rows first … first + count − 1, as the weight store cuts them. */
 export function matrixOperands({ packed }: TestMatrix, first = 0, count = packed.rows): Operand[] {
-  const rowBytes = packed.planes[0]!.byteLength / packed.rows;
-  const rowScales = packed.scales.length / packed.rows;
-  const plane = { input: packed.planes[0]!.subarray(first * rowBytes, (first + count) * rowBytes) };
-  if (packed.scales.length === 0) return [plane];
-  return [plane, { input: packed.scales.subarray(first * rowScales, (first + count) * rowScales) }];
+  const { planes, scales } = deviceMatrix(packed, first, count);
+  return [...planes, ...(scales ? [scales] : [])].map((part) => ({ input: part as Numbers }));
 }
 
 export function tensorOf(data: Float32Array | Int32Array, ...shape: number[]): Tensor {

@@ -24,12 +24,14 @@ export interface Fusion {
 export interface FusionLimits {
   /** Storage buffers that one kernel may bind. */
   maxStorageBuffers: number;
+  /** Storage buffers that a matrix takes. */
+  matrixBuffers(weight: string): number;
   /** True of a matrix that lies in several pieces: rows that belong together may then be apart. */
   isCut(weight: string): boolean;
 }
 
-/** Of queries, keys and values: x, plane, scales, bias, gain, rotary, keys, values, queries. */
-const ROTARY_STORAGE_BUFFERS = 9;
+/** Of queries, keys and values, beside the matrix: x, bias, gain, rotary, keys, values, queries. */
+const ROTARY_STORAGE_BUFFERS = 7;
 
 export function fuseDecode(graph: Graph, limits: FusionLimits): FusedOperation[] {
   const fusion = new DecodeFusion(graph, limits);
@@ -92,8 +94,7 @@ class DecodeFusion {
       case 'rotaryCache': {
         const { queryNorm, keyNorm } = operation.attributes;
         const linear = this.#openLinear(inputs[0]!);
-        const hasRoom = this.#limits.maxStorageBuffers >= ROTARY_STORAGE_BUFFERS;
-        if (!linear || this.#isCut(linear) || queryNorm || keyNorm || !hasRoom) break;
+        if (!linear || this.#isCut(linear) || queryNorm || keyNorm || !this.#hasRoomForRotary(linear)) break;
         linear.fused!.rotaryCache = operation;
         linear.inputs.push(inputs[1]!);
         this.#setOutputs(linear, [output]);
@@ -136,6 +137,12 @@ class DecodeFusion {
     if (!maker?.fused || this.#uses.get(value) !== 1) return undefined;
     const { residual, activation, rotaryCache } = maker.fused;
     return residual === undefined && !activation && !rotaryCache ? maker : undefined;
+  }
+
+  #hasRoomForRotary({ operation }: FusedOperation): boolean {
+    if (operation.op !== 'linear') return false;
+    const { maxStorageBuffers, matrixBuffers } = this.#limits;
+    return maxStorageBuffers >= ROTARY_STORAGE_BUFFERS + matrixBuffers(operation.attributes.weight);
   }
 
   #isCut({ operation }: FusedOperation): boolean {

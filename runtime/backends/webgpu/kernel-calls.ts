@@ -7,7 +7,8 @@ import type { KernelInstance, StepSizes } from './kernels/kernel.ts';
 export type BufferReference =
   | { kind: 'step' }
   | { kind: 'value'; id: ValueId }
-  | { kind: 'plane' | 'scales'; weight: string; piece: number }
+  /** A part of a matrix's piece: its planes first, then its scales. */
+  | { kind: 'matrix'; weight: string; piece: number; part: number }
   | { kind: 'vector'; weight: string }
   | { kind: 'state'; name: string }
   /** A uniform that never changes. */

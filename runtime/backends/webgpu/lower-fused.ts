@@ -8,7 +8,6 @@ import { matvecKernel } from './kernels/matvec.ts';
 import { matvecConfiguration } from './ladder.ts';
 import {
   call,
-  isScaled,
   type LoweringContext,
   pieceBuffers,
   stateBuffer,
@@ -46,7 +45,7 @@ export function lowerFused(fusedOperation: FusedOperation, context: LoweringCont
     return call(matvecKernel, variant, undefined, [
       STEP_BUFFER,
       valueBuffer(inputs[0]),
-      ...pieceBuffers(weight, index, isScaled(format)),
+      ...pieceBuffers(weight, index, format),
       ...(bias === undefined ? [] : [vectorBuffer(bias)]),
       ...(norm ? [vectorBuffer(norm.weight)] : []),
       ...(residual === undefined ? [] : [valueBuffer(residual)]),

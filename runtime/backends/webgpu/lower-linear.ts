@@ -17,7 +17,6 @@ import { matmulConfiguration, matmulMatrixConfiguration, matvecConfiguration } f
 import {
   call,
   hasOneRow,
-  isScaled,
   type LoweringContext,
   matrixShape,
   pieceBuffers,
@@ -35,7 +34,7 @@ export function lowerLinear(operation: Operation & { op: 'linear' }, context: Lo
   const hasBias = bias !== undefined;
   const operands = (piece: number): BufferReference[] => [
     valueBuffer(operation.inputs[0]),
-    ...pieceBuffers(weight, piece, isScaled(format)),
+    ...pieceBuffers(weight, piece, format),
     ...(hasBias ? [vectorBuffer(bias)] : []),
     valueBuffer(operation.outputs[0]),
   ];

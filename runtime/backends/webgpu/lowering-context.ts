@@ -2,10 +2,12 @@
 
 import { WpError } from '../../errors.ts';
 import type { Graph, ValueId } from '../../graph/types.ts';
+import type { FormatName } from '../../quantization/formats.ts';
 import type { DeviceProfile } from './device-profile.ts';
 import type { BufferReference, KernelCall } from './kernel-calls.ts';
 import { instantiate, type Kernel, requireMultiple, type Variant } from './kernels/kernel.ts';
 import { rowCount, type Rows, rowsOf } from './kernels/rows.ts';
+import { matrixBindings } from './device-matrix.ts';
 import { type WeightStore } from './weight-store.ts';
 
 export interface LoweringContext {
@@ -36,10 +38,9 @@ export function call<V extends Variant, Shape>(
   return { kernel: instance, buffers };
 }
 
-/** The plane of a piece, and its scales if its format has any. */
-export function pieceBuffers(weight: string, piece: number, isScaled: boolean): BufferReference[] {
-  const plane: BufferReference = { kind: 'plane', weight, piece };
-  return isScaled ? [plane, { kind: 'scales', weight, piece }] : [plane];
+/** The buffers of a piece: its planes, and its scales if its format has any. */
+export function pieceBuffers(weight: string, piece: number, format: FormatName): BufferReference[] {
+  return Array.from({ length: matrixBindings(format) }, (_, part) => ({ kind: 'matrix', weight, piece, part }));
 }
 
 /** Rows and columns of a value of two dimensions. */
@@ -60,10 +61,6 @@ export function vectorShape(context: LoweringContext, id: ValueId | undefined): 
   const shape = matrixShape(context, id);
   requireMultiple(`the columns of ${context.graph.values[id!]!.name}`, shape.columns, 4);
   return shape;
-}
-
-export function isScaled(format: string): boolean {
-  return format.startsWith('q');
 }
 
 /** True of steps in which a value has one row. */

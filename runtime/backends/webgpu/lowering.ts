@@ -14,7 +14,6 @@ import { lowerAttention } from './lower-attention.ts';
 import { lowerLinear } from './lower-linear.ts';
 import {
   call,
-  isScaled,
   type LoweringContext,
   pieceBuffers,
   stateBuffer,
@@ -64,7 +63,7 @@ function simpleCalls(operation: SimpleOperation, context: LoweringContext): Kern
       const { format, columns, pieces } = weights.layout(weight);
       return pieces.map(({ index, firstRow, rows }) => {
         const variant = { kernel: 'embed', format, rows, firstRow, columns, workgroupSize: 64 } as const;
-        const matrix = pieceBuffers(weight, index, isScaled(format));
+        const matrix = pieceBuffers(weight, index, format);
         return call(embedKernel, variant, undefined, [STEP_BUFFER, valueBuffer(input), ...matrix, valueBuffer(output)]);
       });
     }

@@ -284,10 +284,8 @@ export class WebGpuProgram implements Program {
         return { buffer: this.#states.get(reference.name)! };
       case 'vector':
         return { buffer: this.#weights.vector(reference.weight) };
-      case 'plane':
-        return { buffer: this.#weights.plane(reference.weight, reference.piece) };
-      case 'scales':
-        return { buffer: this.#weights.scales(reference.weight, reference.piece) };
+      case 'matrix':
+        return { buffer: this.#weights.matrix(reference.weight, reference.piece)[reference.part]! };
       default:
         return unreachable(reference);
     }

@@ -3,6 +3,7 @@
 
 import { type ActivationPlan, planActivations } from '../../graph/memory-plan.ts';
 import type { Dims, Graph } from '../../graph/types.ts';
+import { matrixBindings } from './device-matrix.ts';
 import { fuseDecode, type FusedOperation } from './fuse-decode.ts';
 import type { LoweredOperation } from './kernel-calls.ts';
 import { lowerFused } from './lower-fused.ts';
@@ -16,16 +17,21 @@ export interface Schedule {
   dims: Required<Omit<Dims, never>>;
 }
 
-export function decodeSchedule(context: Omit<LoweringContext, 'step'>, dims: Schedule['dims']): Schedule {
-  const { graph, profile, weights } = context;
-  const fused = fuseDecode(graph, {
+/** The operations of a decode step, as they are lowered. */
+export function decodeOperations({ graph, profile, weights }: Omit<LoweringContext, 'step'>): FusedOperation[] {
+  return fuseDecode(graph, {
     maxStorageBuffers: profile.maxStorageBuffers,
+    matrixBuffers: (weight) => matrixBindings(weights.layout(weight).format),
     isCut: (weight) => weights.layout(weight).pieces.length > 1,
   });
+}
+
+export function decodeSchedule(context: Omit<LoweringContext, 'step'>, dims: Schedule['dims']): Schedule {
+  const fused = decodeOperations(context);
   const decodeDims = { ...dims, tokens: 1, outputs: 1 };
   return {
     operations: fused.map((operation) => lowerFused(operation, { ...context, step: 'decode' })),
-    plan: planActivations(withOperations(graph, fused), decodeDims),
+    plan: planActivations(withOperations(context.graph, fused), decodeDims),
     dims: decodeDims,
   };
 }

@@ -1,13 +1,13 @@
-// The weights of a program on the device. Planes and scales stay apart, as quantization/formats.ts has them: the kernels
-// read its bytes as they are. A matrix whose plane exceeds one storage binding (128 MiB in Firefox) is cut into pieces of
-// whole rows. Vectors (norms, biases) are few and small, and kept in f32.
+// The weights of a program on the device; device-matrix.ts says how a matrix lies there. One that exceeds a storage binding
+// (128 MiB in Firefox) is cut into pieces of whole rows. Vectors (norms, biases) are few and small, and kept in f32.
 
 import { WpError } from '../../errors.ts';
 import type { Weight } from '../../graph/types.ts';
-import { formatBytes, type FormatName, FORMATS, isQuantized, type PackedMatrix } from '../../quantization/formats.ts';
+import { formatBytes, formatLimit, type FormatName, FORMATS, type PackedMatrix } from '../../quantization/formats.ts';
 import { unpackMatrix } from '../../quantization/pack.ts';
 import type { CompileOptions } from '../backend.ts';
 import { type BufferLedger } from './buffers.ts';
+import { deviceMatrix } from './device-matrix.ts';
 import type { DeviceProfile } from './device-profile.ts';
 
 /** Rows firstRow … firstRow + rows − 1 of a matrix: one set of bindings, one dispatch. */
@@ -24,11 +24,6 @@ export interface MatrixLayout {
   pieces: readonly MatrixPiece[];
 }
 
-interface PieceBuffers {
-  plane: GPUBuffer;
-  scales: GPUBuffer | undefined;
-}
-
 /** Pieces begin at multiples of this, so that their scales begin at whole words. */
 const PIECE_ROW_MULTIPLE = 32;
 
@@ -37,7 +32,7 @@ export class WeightStore {
   readonly #weights: ReadonlyMap<string, Weight>;
   readonly #formats: CompileOptions['formats'];
   readonly #maxPieceBytes: number;
-  readonly #matrices = new Map<string, PieceBuffers[]>();
+  readonly #matrices = new Map<string, GPUBuffer[][]>();
   readonly #vectors = new Map<string, GPUBuffer>();
 
   constructor(
@@ -60,8 +55,12 @@ export class WeightStore {
       throw new WpError('internal', `The weight ${name} is not a matrix.`, '', { shape: weight.shape });
     }
     const format = this.#format(name);
-    const rowBytes = formatBytes(FORMATS[format], 1, columns).planes[0]!;
-    return { format, rows, columns, pieces: cut(rows, Math.floor(this.#maxPieceBytes / rowBytes), name) };
+    const limit = formatLimit(FORMATS[format], columns);
+    if (limit) throw new WpError('unsupported-operation', limit, '', { actual: columns, name });
+    const { planes, total } = formatBytes(FORMATS[format], 1, columns);
+    const scales = total - planes.reduce((sum, bytes) => sum + bytes);
+    const maxRows = Math.floor(this.#maxPieceBytes / Math.max(...planes, scales));
+    return { format, rows, columns, pieces: cut(rows, maxRows, name) };
   }
 
   async set(name: string, matrix: PackedMatrix): Promise<void> {
@@ -73,23 +72,13 @@ export class WeightStore {
       this.#vectors.set(name, await this.#upload(name, bytesOf(numbers)));
       return;
     }
-    const { format, columns, pieces } = this.layout(name);
-    const buffers: PieceBuffers[] = [];
+    const buffers: GPUBuffer[][] = [];
     this.#matrices.set(name, buffers);
-    for (const { firstRow, rows } of pieces) {
-      const rowBytes = matrix.planes[0]!.byteLength / matrix.rows;
-      const plane = await this.#upload(
-        name,
-        matrix.planes[0]!.subarray(firstRow * rowBytes, (firstRow + rows) * rowBytes),
-      );
-      const description = FORMATS[format];
-      if (!isQuantized(description)) {
-        buffers.push({ plane, scales: undefined });
-        continue;
-      }
-      const rowScales = columns / description.groupSize;
-      const scales = matrix.scales.subarray(firstRow * rowScales, (firstRow + rows) * rowScales);
-      buffers.push({ plane, scales: await this.#upload(`${name} scales`, bytesOf(scales)) });
+    for (const { index, firstRow, rows } of this.layout(name).pieces) {
+      const { planes, scales } = deviceMatrix(matrix, firstRow, rows);
+      const parts: GPUBuffer[] = (buffers[index] = []);
+      for (const plane of planes) parts.push(await this.#upload(name, plane));
+      if (scales) parts.push(await this.#upload(`${name} scales`, bytesOf(scales)));
     }
   }
 
@@ -105,12 +94,9 @@ export class WeightStore {
     );
   }
 
-  plane(name: string, piece: number): GPUBuffer {
-    return this.#matrices.get(name)![piece]!.plane;
-  }
-
-  scales(name: string, piece: number): GPUBuffer {
-    return this.#matrices.get(name)![piece]!.scales!;
+  /** The buffers of a piece: its planes, then its scales if it has any. */
+  matrix(name: string, piece: number): readonly GPUBuffer[] {
+    return this.#matrices.get(name)![piece]!;
   }
 
   vector(name: string): GPUBuffer {
@@ -125,10 +111,7 @@ export class WeightStore {
     const vector = this.#vectors.get(name);
     if (vector) this.#ledger.destroy(vector);
     this.#vectors.delete(name);
-    for (const { plane, scales } of this.#matrices.get(name) ?? []) {
-      this.#ledger.destroy(plane);
-      if (scales) this.#ledger.destroy(scales);
-    }
+    for (const buffer of (this.#matrices.get(name) ?? []).flat()) this.#ledger.destroy(buffer);
     this.#matrices.delete(name);
   }
 
@@ -154,9 +137,13 @@ export class WeightStore {
     const planned = this.#formats.get(name)?.name;
     const isPlanned = shape.length === 1 || matrix.format.name === planned;
     const expected = formatBytes(matrix.format, matrix.rows, matrix.columns);
-    const hasBytes = matrix.planes.every((plane, i) => plane.byteLength === expected.planes[i]);
-    const hasScales = matrix.scales.byteLength === expected.scales;
-    if (matrix.rows === rows && matrix.columns === columns && isPlanned && hasBytes && hasScales) return;
+    const hasBytes =
+      matrix.planes.length === expected.planes.length &&
+      matrix.planes.every((plane, i) => plane.byteLength === expected.planes[i]) &&
+      matrix.scales.byteLength === expected.scales &&
+      matrix.minimums.byteLength === expected.minimums &&
+      (matrix.scaleCodes?.byteLength ?? 0) === expected.scaleCodes;
+    if (matrix.rows === rows && matrix.columns === columns && isPlanned && hasBytes) return;
     throw new WpError(
       'invalid-argument',
       `The weight ${name} arrived as ${matrix.rows} × ${matrix.columns} in ${matrix.format.name}; planned is ${rows!} × ${columns!} in ${planned!}.`,

@@ -1,5 +1,4 @@
-import { repeat } from './kernel.ts';
-import { float } from './weight-format.wgsl.ts';
+import { float, repeat } from './kernel.ts';
 
 export interface AttentionDecodeVariant {
   kernel: 'attentionDecode';

@@ -1,6 +1,5 @@
 import { LOWEST } from './attention-decode.wgsl.ts';
-import { repeat } from './kernel.ts';
-import { float } from './weight-format.wgsl.ts';
+import { float, repeat } from './kernel.ts';
 
 export interface AttentionPrefillVariant {
   kernel: 'attentionPrefill';

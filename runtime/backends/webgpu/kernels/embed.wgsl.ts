@@ -1,4 +1,4 @@
-import type { FormatName } from '../../../quantization/formats.ts';
+import { type FormatName, SUPERBLOCK } from '../../../quantization/formats.ts';
 import { repeat } from './kernel.ts';
 import { chunkFormat, chunkVectorsFunction } from './weight-format.wgsl.ts';
 
@@ -18,7 +18,7 @@ export function embedWgsl({ format, rows, firstRow, columns, workgroupSize }: Em
   const vectors = chunk.columns / 4;
   return `
 const CHUNKS = ${columns / chunk.columns}u;
-${chunkVectorsFunction(chunk)}
+${chunkVectorsFunction(chunk, `${(rows * columns) / SUPERBLOCK}u`)}
 
 @compute @workgroup_size(${workgroupSize})
 fn main(

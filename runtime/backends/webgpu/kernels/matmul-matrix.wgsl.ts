@@ -1,7 +1,9 @@
 import type { FormatName } from '../../../quantization/formats.ts';
 import { repeat } from './kernel.ts';
 import { MATRIX_PADDING, type MatmulMatrixTile, SUBGROUP_SIZE } from './matmul-matrix-tile.ts';
-import { chunkFormat } from './weight-format.wgsl.ts';
+import { SHAPE_SUPERBLOCKS } from './matmul.wgsl.ts';
+import { type ChunkFormat, chunkFormat } from './weight-format.wgsl.ts';
+import { scaleFunctions } from './weight-scales.wgsl.ts';
 
 /** A product by the GPU's own matrix units: subgroup matrices of 16 × 16 f16, with sums in f32. */
 export interface MatmulMatrixVariant extends MatmulMatrixTile {
@@ -40,19 +42,22 @@ export function matmulMatrixWgsl(variant: MatmulMatrixVariant): string {
   const fragmentsTokens = partTokens / 16;
   const fragmentsRows = partRows / 16;
   const fragments = fragmentsTokens * fragmentsRows;
-  const scaleOf = (i: number): string =>
-    chunk.isScaled ? `scale${i} = scales[(${chunkIndex(i)}) / ${2 * chunk.chunksPerScale}u];` : '';
+  const fetchChunk = (i: number): string => {
+    const words = chunk.planes.map(({ name, suffix }) => `word${i}${suffix} = ${name}[${chunkIndex(i)}];`);
+    return [...words, chunk.scales ? `scale${i} = loadScale(${chunkIndex(i)});` : ''].join(' ');
+  };
   const chunkIndex = (i: number): string => `chunk${i} + start / ${chunk.columns}u`;
   const fetch = `
     ${repeat(tokenLoads, (i) => within(i, tileTokens * rowVectors, `value${i} = x[vector${i} + start / 4u];`), '\n    ')}
-    ${repeat(chunkLoads, (i) => within(i, tileRows * rowChunks, `word${i} = plane[${chunkIndex(i)}]; ${scaleOf(i)}`), '\n    ')}`;
+    ${repeat(chunkLoads, (i) => within(i, tileRows * rowChunks, fetchChunk(i)), '\n    ')}`;
   return `
 alias Sums = subgroup_matrix_result<f32, 16, 16>;
 const STRIDE = ${stride}u;
 var<workgroup> tokenTile: array<array<vec4<f16>, ${partTokens * stride}>, ${subgroupsTokens}>;
 var<workgroup> rowTile: array<array<vec4<f16>, ${partRows * stride}>, ${subgroupsRows}>;
 var<workgroup> sums: array<array<f32, ${fragmentsRows * 256}>, ${subgroupsTokens * subgroupsRows}>;
-${halvesFunction(format)}
+${scaleFunctions(chunk.scales, SHAPE_SUPERBLOCKS, 1)}
+${halvesFunction(chunk)}
 
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -73,8 +78,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     chunkLoads,
     (i) => `let row${i} = (thread + ${i * threads}u) / ${rowChunks}u;
   let chunk${i} = min(firstRow + row${i}, shape.rows - 1u) * (shape.columns / ${chunk.columns}u) + thread % ${rowChunks}u;
-  var word${i}: ${chunk.type};
-  ${chunk.isScaled ? `var scale${i}: u32;` : ''}`,
+  ${chunk.planes.map(({ suffix, type }) => `var word${i}${suffix}: ${type};`).join(' ')}
+  ${chunk.scales ? `var scale${i}: ${chunk.scales.raw};` : ''}`,
     '\n  ',
   )}
   ${repeat(fragments, (i) => `var sum${i} = Sums();`, '\n  ')}
@@ -101,9 +106,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
   }
 
   function writeHalves(i: number): string {
-    const scale = `, unpack2x16float(scale${i})[((${chunkIndex(i)}) / ${chunk.chunksPerScale}u) & 1u]`;
+    const words = chunk.planes.map(({ suffix }) => `word${i}${suffix}`);
+    const scale = chunk.scales ? [`scaleOf(scale${i}, ${chunkIndex(i)})`] : [];
     return `{
-      let halves = chunkHalves(word${i}${chunk.isScaled ? scale : ''});
+      let halves = chunkHalves(${[...words, ...scale].join(', ')});
       let at = row${i} % ${partRows}u * STRIDE + thread % ${rowChunks}u * ${chunk.columns / 4}u;
       ${repeat(chunk.columns / 4, (v) => `rowTile[row${i} / ${partRows}u][at + ${v}u] = halves[${v}];`, '\n      ')}
     }`;
@@ -152,25 +158,27 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
  * A chunk as halves, in groups of columns 0, 2, 1, 3: two bytes of a word become two halves at a time, by way of the bits of
  * 1024 + n.
  */
-function halvesFunction(format: MatmulMatrixVariant['format']): string {
-  const pairs = (word: string, mask: string, offset: number): string => {
-    const pair = (bits: string): string => `bitcast<vec2<f16>>((${bits} & ${mask}) | 0x64006400u)`;
-    return `(vec4<f16>(${pair(word)}, ${pair(`(${word} >> 8u)`)}) - ${1024 + offset}.0h) * f16(scale)`;
-  };
-  const component = (i: number): string => `word[${i}]`;
-  if (format === 'f16') {
+function halvesFunction(chunk: ChunkFormat): string {
+  const { scales } = chunk;
+  const count = chunk.columns / 4;
+  if (!scales) {
     return `fn chunkHalves(word: vec4<u32>) -> array<vec4<f16>, 2> {
   return array<vec4<f16>, 2>(bitcast<vec4<f16>>(word.xy).xzyw, bitcast<vec4<f16>>(word.zw).xzyw);
 }`;
   }
-  const vectors =
-    format === 'q8g32'
-      ? repeat(4, (i) => pairs(`(${component(i)} ^ 0x80808080u)`, '0x00ff00ffu', 128), ',\n    ')
-      : repeat(8, (i) => pairs(i < 4 ? component(i) : `(${component(i - 4)} >> 4u)`, '0x000f000fu', 8), ',\n    ');
-  const count = format === 'q8g32' ? 4 : 8;
-  return `fn chunkHalves(word: vec4<u32>, scale: f32) -> array<vec4<f16>, ${count}> {
+  const parameters = chunk.planes.map(({ suffix, type }) => `word${suffix}: ${type}`);
+  const offset = Math.round(chunk.offset * chunk.scaleFactor);
+  const vector = (i: number): string => {
+    const group = Math.floor((i * scales.groups) / count);
+    const scale = `f16(${scales.scale('scale', group)})`;
+    const pair = (bits: string): string => `bitcast<vec2<f16>>((${bits} & 0x00ff00ffu) | 0x64006400u)`;
+    const codes = `(${chunk.codes('word', i)})`;
+    const value = `(vec4<f16>(${pair(codes)}, ${pair(`(${codes} >> 8u)`)}) - ${1024 + offset}.0h) * ${scale}`;
+    return scales.hasMinimums ? `${value} + f16(${scales.minimum('scale', group)})` : value;
+  };
+  return `fn chunkHalves(${[...parameters, `scale: ${scales.type}`].join(', ')}) -> array<vec4<f16>, ${count}> {
   return array<vec4<f16>, ${count}>(
-    ${vectors}
+    ${repeat(count, vector, ',\n    ')}
   );
 }`;
 }

@@ -1,4 +1,4 @@
-import type { FormatName } from '../../../quantization/formats.ts';
+import { type FormatName, SUPERBLOCK } from '../../../quantization/formats.ts';
 import { repeat } from './kernel.ts';
 import type { Rows } from './rows.ts';
 import { type ChunkFormat, chunkFormat, chunkVectorsFunction } from './weight-format.wgsl.ts';
@@ -48,6 +48,9 @@ export const MATMUL_SHAPE_WGSL = `struct Shape {
   tokenSource: u32,
 }`;
 
+/** What two-level scales want to know of the matrix. */
+export const SHAPE_SUPERBLOCKS = `(shape.rows * (shape.columns / ${SUPERBLOCK}u))`;
+
 export function matmulShapeWords({ rows, totalRows, firstRow, columns, tokens }: MatmulShape): number[] {
   const tokenSource = typeof tokens === 'number' ? tokens : TOKEN_SOURCES[tokens];
   return [rows, totalRows, firstRow, columns, tokenSource];
@@ -68,7 +71,7 @@ export function matmulWgsl(variant: MatmulVariant): string {
   const stride = tileStride(variant);
   return `
 const STRIDE = ${stride}u;
-${chunkVectorsFunction(chunk)}
+${chunkVectorsFunction(chunk, SHAPE_SUPERBLOCKS)}
 var<workgroup> tokenTile: array<vec4<${variant.tileType}>, ${tileTokens * stride}>;
 var<workgroup> rowTile: array<vec4<${variant.tileType}>, ${tileRows * stride}>;
 

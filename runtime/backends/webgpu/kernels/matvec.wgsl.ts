@@ -1,9 +1,11 @@
+import { SUPERBLOCK } from '../../../quantization/formats.ts';
 import { activationFunction } from './activation.wgsl.ts';
-import { repeat } from './kernel.ts';
+import { float, repeat } from './kernel.ts';
 import { matvecEpilogue } from './matvec-epilogue.wgsl.ts';
 import type { MatvecVariant } from './matvec-variant.ts';
 import { reduceBuiltins, reduceMemory, reduceStatements } from './reduce.wgsl.ts';
-import { type ChunkFormat, chunkFormat, float, scaleFunction } from './weight-format.wgsl.ts';
+import { type ChunkFormat, chunkFormat, loadChunk } from './weight-format.wgsl.ts';
+import { scaleFunctions } from './weight-scales.wgsl.ts';
 
 /** `lanes` threads a unit of rows; lane l takes chunks l, l + lanes, … of each of its rows. */
 export function matvecWgsl(variant: MatvecVariant): string {
@@ -16,7 +18,7 @@ export function matvecWgsl(variant: MatvecVariant): string {
   return `
 const CHUNKS = ${columns / chunk.columns}u;
 const UNITS = ${epilogue.units}u;
-${scaleFunction(chunk)}
+${scaleFunctions(chunk.scales, `${(variant.rows * columns) / SUPERBLOCK}u`, chunk.scaleFactor)}
 ${activation ? activationFunction(activation, 'f32') : ''}
 ${reduceMemory(shape)}
 
@@ -33,9 +35,9 @@ fn main(
   ${repeat(rowsPerThread, (r) => `let row${r} = ${epilogue.row(r)};`, '\n  ')}
   ${repeat(shape.values, (i) => `var sum${i} = 0.0;`, '\n  ')}
   for (var i = lane; i < CHUNKS; i += ${lanes}u) {
-    ${repeat(rowsPerThread, (r) => `let word${r} = plane[row${r} * CHUNKS + i];`, '\n    ')}
+    ${repeat(rowsPerThread, (r) => loadChunk(chunk, `word${r}`, `row${r} * CHUNKS + i`), '\n    ')}
     ${hasNorm ? normedLoads(vectors, rowsPerThread) : repeat(vectors, (v) => `let x${v} = x[i * ${vectors}u + ${v}u];`, '\n    ')}
-    ${chunk.offset === 0 ? '' : offsetStatement(chunk)}
+    ${groupStatements(chunk)}
     ${repeat(rowsPerThread, (r) => rowStatement(chunk, r), '\n    ')}
   }
   ${reduceStatements(shape)}
@@ -68,15 +70,37 @@ export function finished(
   return hasBias ? `${sum} + bias[${firstRow}u + row${row}]` : sum;
 }
 
-/** Σ (code − offset)·x = Σ code·x − offset·Σ x: the second sum is shared by all rows. */
-function offsetStatement(chunk: ChunkFormat): string {
-  const sum = repeat(chunk.columns / 4, (v) => `x${v}`, ' + ');
-  return `let offset = ${float(chunk.offset)} * dot(${sum}, vec4<f32>(1.0));`;
+/**
+ * What a group's activations come to without its codes, which all rows share: Σ (code − offset)·x = Σ code·x − offset·Σ x,
+ * and where there is a minimum it takes Σ x.
+ */
+function groupStatements(chunk: ChunkFormat): string {
+  const { scales, offset } = chunk;
+  if (!scales) return '';
+  const factor = scales.hasMinimums ? '' : `${float(offset)} * `;
+  return repeat(
+    scales.groups,
+    (g) =>
+      `let shared${g} = ${factor}dot(${repeat(groupVectors(chunk), (v) => `x${v + g * groupVectors(chunk)}`, ' + ')}, vec4<f32>(1.0));`,
+    '\n    ',
+  );
+}
+
+function groupVectors({ columns, scales }: ChunkFormat): number {
+  return columns / 4 / (scales?.groups ?? 1);
 }
 
 function rowStatement(chunk: ChunkFormat, row: number): string {
-  const products = repeat(chunk.columns / 4, (v) => `dot(${chunk.vector(`word${row}`, v)}, x${v})`, ' + ');
-  const centred = chunk.offset === 0 ? products : `${products} - offset`;
-  if (!chunk.isScaled) return `sum${row} += ${centred};`;
-  return `sum${row} += (${centred}) * chunkScale(row${row} * CHUNKS + i);`;
+  const { scales } = chunk;
+  const vectors = groupVectors(chunk);
+  const products = (group: number): string =>
+    repeat(vectors, (v) => `dot(${chunk.vector(`word${row}`, v + group * vectors)}, x${v + group * vectors})`, ' + ');
+  if (!scales) return `sum${row} += ${products(0)};`;
+  const term = (group: number): string => {
+    const scale = scales.scale(`scale${row}`, group);
+    if (!scales.hasMinimums) return `(${products(group)} - shared${group}) * ${scale}`;
+    return `(${products(group)}) * ${scale} + shared${group} * ${scales.minimum(`scale${row}`, group)}`;
+  };
+  return `let scale${row} = chunkScale(row${row} * CHUNKS + i);
+    sum${row} += ${repeat(scales.groups, term, ' + ')};`;
 }

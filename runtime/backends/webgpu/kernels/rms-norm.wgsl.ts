@@ -1,7 +1,6 @@
-import type { Reduction } from './kernel.ts';
+import { float, type Reduction } from './kernel.ts';
 import { reduceBuiltins, reduceMemory, reduceStatements } from './reduce.wgsl.ts';
 import { type Rows, rowsExpression } from './rows.ts';
-import { float } from './weight-format.wgsl.ts';
 
 export interface RmsNormVariant {
   kernel: 'rmsNorm' | 'addRmsNorm';

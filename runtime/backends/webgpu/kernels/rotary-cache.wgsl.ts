@@ -1,6 +1,5 @@
-import type { Reduction } from './kernel.ts';
+import { float, type Reduction } from './kernel.ts';
 import { reduceBuiltins, reduceMemory, reduceStatements } from './reduce.wgsl.ts';
-import { float } from './weight-format.wgsl.ts';
 
 export interface RotaryCacheVariant {
   kernel: 'rotaryCache';
