@@ -1,9 +1,10 @@
 // How a quantised model is written: a safetensors file in which a matrix X of a quantised format is stored as the tensors
-// X.plane0 (U8 [rows, bytes a row]), …, X.scales (F16 [rows, groups]) and, for formats with an offset, X.minimums; what
-// stays plain keeps its name. `__metadata__` says which format each X has. weights/ reads it.
+// X.plane0 (U8 [rows, bytes a row]), …, X.scales (F16 [rows, groups]; superblocks for two-level scales), for formats with
+// an offset X.minimums, and for two-level scales X.scale_codes (U8 [rows, bytes]); what stays plain keeps its name.
+// `__metadata__` says which format each X has. weights/ reads it.
 
 import { WpError } from '../errors.ts';
-import { formatBytes, isQuantized, type PackedMatrix } from './formats.ts';
+import { formatBytes, isQuantized, scaleSpan, type PackedMatrix } from './formats.ts';
 
 /** A matrix or vector to write, with its name in the checkpoint. */
 export interface NamedMatrix {
@@ -72,7 +73,7 @@ function tensorsOf({ name, matrix, isVector = false }: NamedMatrix): TensorBytes
     return [{ name, dtype: format.name === 'f32' ? 'F32' : 'F16', shape, bytes: matrix.planes[0]! }];
   }
   const sizes = formatBytes(format, rows, columns);
-  const groups = columns / format.groupSize;
+  const spans = columns / scaleSpan(format);
   const halves = (values: Uint16Array) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
   const tensors: TensorBytes[] = matrix.planes.map((bytes, p) => ({
     name: `${name}.plane${p}`,
@@ -80,9 +81,13 @@ function tensorsOf({ name, matrix, isVector = false }: NamedMatrix): TensorBytes
     shape: [rows, sizes.planes[p]! / rows],
     bytes,
   }));
-  tensors.push({ name: `${name}.scales`, dtype: 'F16', shape: [rows, groups], bytes: halves(matrix.scales) });
+  tensors.push({ name: `${name}.scales`, dtype: 'F16', shape: [rows, spans], bytes: halves(matrix.scales) });
   if (format.offset === 'min') {
-    tensors.push({ name: `${name}.minimums`, dtype: 'F16', shape: [rows, groups], bytes: halves(matrix.minimums) });
+    tensors.push({ name: `${name}.minimums`, dtype: 'F16', shape: [rows, spans], bytes: halves(matrix.minimums) });
+  }
+  if (matrix.scaleCodes) {
+    const shape = [rows, sizes.scaleCodes / rows];
+    tensors.push({ name: `${name}.scale_codes`, dtype: 'U8', shape, bytes: matrix.scaleCodes });
   }
   return tensors;
 }

@@ -37,6 +37,7 @@ export function allocateMatrix(format: WeightFormat, rows: number, columns: numb
     planes: sizes.planes.map((bytes) => new Uint8Array(bytes)),
     scales: new Uint16Array(sizes.scales / 2),
     minimums: new Uint16Array(sizes.minimums / 2),
+    ...(sizes.scaleCodes > 0 && { scaleCodes: new Uint8Array(sizes.scaleCodes) }),
   };
 }
 
@@ -46,6 +47,7 @@ export function setRows(target: PackedMatrix, firstRow: number, block: PackedMat
   target.planes.forEach((plane, i) => plane.set(block.planes[i]!, at(plane)));
   target.scales.set(block.scales, at(target.scales));
   target.minimums.set(block.minimums, at(target.minimums));
+  if (block.scaleCodes) target.scaleCodes!.set(block.scaleCodes, at(target.scaleCodes!));
 }
 
 /** Rows [first, last) of a matrix, as views. */
@@ -61,6 +63,7 @@ export function rowsOf(matrix: PackedMatrix, first: number, last: number): Packe
     planes: matrix.planes.map(cut),
     scales: cut(matrix.scales),
     minimums: cut(matrix.minimums),
+    ...(matrix.scaleCodes && { scaleCodes: cut(matrix.scaleCodes) }),
   };
 }
 

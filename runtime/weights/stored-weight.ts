@@ -3,14 +3,24 @@
 //
 // Plain matrices are tensors F32, F16 or BF16. A quantised matrix X [rows, columns] of our own convention is
 //   X.plane0, X.plane1, …  U8 [rows, columns × bits of the plane / 8], most significant plane first
-//   X.scales               F16 [rows, columns / group size]
+//   X.scales               F16 [rows, columns / group size] (/ 256 for two-level scales)
 //   X.minimums             F16, the same shape, for formats with minimums
+//   X.scale_codes          U8 [rows, bytes], for two-level scales: see quantization/formats.ts
 // (tensors in blocks of another encoding, which GGUF files hold, say themselves how they are decoded)
 // and the file's __metadata__ names its format: "wp-models.quantization" = {"X": "q4g32", …}.
 
 import { WpError } from '../errors.ts';
 import type { Graph, Weight } from '../graph/types.ts';
-import { FORMATS, formatLimit, isQuantized, type FormatName, type QuantFormat } from '../quantization/formats.ts';
+import {
+  codeBits,
+  FORMATS,
+  formatLimit,
+  isQuantized,
+  scaleCodeBytes,
+  scaleSpan,
+  type FormatName,
+  type QuantFormat,
+} from '../quantization/formats.ts';
 import type { Checkpoint, StoredTensor } from './checkpoint.ts';
 
 /** `foreign`: few bits in an encoding that is no row of the format table; it is decoded exactly. */
@@ -20,7 +30,7 @@ export const quantizationKey = 'wp-models.quantization';
 
 /** A tensor of a part, and what it holds. */
 export interface StoredPiece {
-  holds: 'numbers' | 'blocks' | 'plane' | 'scales' | 'minimums';
+  holds: 'numbers' | 'blocks' | 'plane' | 'scales' | 'minimums' | 'scaleCodes';
   /** Which plane. */
   plane: number;
   tensor: StoredTensor;
@@ -72,11 +82,8 @@ export function storedFormatOf(parts: readonly StoredPart[]): StoredFormat {
     if (name === 'bf16') return 16;
     if (name === 'foreign') return 12; // what it becomes is not decided: anything but plain numbers gives way to it
     const format = FORMATS[name];
-    return isQuantized(format)
-      ? (format as QuantFormat).planes.reduce((sum: number, plane) => sum + plane, 0)
-      : format.name === 'f32'
-        ? 32
-        : 16;
+    if (isQuantized(format)) return codeBits(format);
+    return format.name === 'f32' ? 32 : 16;
   };
   const [first, ...others] = parts.map((part) => part.format);
   if (!first) throw new WpError('internal', 'A weight without parts has no format.');
@@ -122,7 +129,7 @@ function locatePart(
   part: Weight['parts'][number],
 ): StoredPart | undefined {
   const tail = weight.shape.slice(1);
-  const expected = [part.rows, ...tail];
+  const expected = part.stored ?? [part.rows, ...tail];
   const columns = tail.reduce((product, size) => product * size, 1);
   for (const name of spellings(part.tensor)) {
     const quantized = formats.get(name);
@@ -180,10 +187,12 @@ function locateQuantized(
     expectShape(tensor, [rows, width]);
     return { holds, plane, tensor };
   };
-  const groups = columns / format.groupSize;
+  const spans = columns / scaleSpan(format);
   const pieces = format.planes.map((bits, i) => piece(`plane${i}`, 'U8', (columns * bits) / 8, 'plane', i));
-  pieces.push(piece('scales', 'F16', groups, 'scales'));
-  if (format.offset === 'min') pieces.push(piece('minimums', 'F16', groups, 'minimums'));
+  pieces.push(piece('scales', 'F16', spans, 'scales'));
+  if (format.offset === 'min') pieces.push(piece('minimums', 'F16', spans, 'minimums'));
+  const codeBytes = scaleCodeBytes(format);
+  if (codeBytes > 0) pieces.push(piece('scale_codes', 'U8', spans * codeBytes, 'scaleCodes'));
   return { name, format: formatName, rows, columns, pieces };
 }
 

@@ -3,7 +3,8 @@
 import { WpError, throwIfAborted } from '../errors.ts';
 import { yieldToEventLoop } from '../loading/abortable.ts';
 import { FORMATS, type FormatName, type PackedMatrix, type WeightFormat } from '../quantization/formats.ts';
-import { packMatrix, unpackMatrix } from '../quantization/pack.ts';
+import { unpackMatrix } from '../quantization/pack.ts';
+import type { Packer } from '../quantization/packer.ts';
 import { allocateMatrix, expectFitsF16, rowsOf, setRows, toFloats, toHalves } from './convert.ts';
 import type { Slice } from './read-plan.ts';
 import type { StoredPart, StoredPiece, StoredWeight } from './stored-weight.ts';
@@ -26,6 +27,7 @@ export class WeightAssembly {
   constructor(
     private readonly stored: StoredWeight,
     private readonly format: WeightFormat,
+    private readonly packer: Packer,
   ) {
     this.bytesLeft = 0;
     for (const part of stored.parts) {
@@ -119,7 +121,7 @@ export class WeightAssembly {
   private pack(part: StoredPart, values: Float32Array, rows: number): PackedMatrix {
     if (this.format.name === 'f16') expectFitsF16(values, part.name);
     try {
-      return packMatrix(values, rows, part.columns, this.format);
+      return this.packer(values, rows, part.columns, this.format);
     } catch (thrown) {
       if (!(thrown instanceof WpError)) throw thrown;
       // The packer knows rows and columns, not whose they are.
@@ -178,6 +180,7 @@ export class WeightAssembly {
       const [found] = held(holds);
       return found ? toHalves(found) : none;
     };
+    const [scaleCodes] = held('scaleCodes');
     return {
       format: FORMATS[part.format as FormatName],
       rows: part.rows,
@@ -185,6 +188,7 @@ export class WeightAssembly {
       planes: held('plane'),
       scales: halves('scales'),
       minimums: halves('minimums'),
+      ...(scaleCodes && { scaleCodes }),
     };
   }
 

@@ -6,6 +6,7 @@ import { WpError, throwIfAborted } from '../errors.ts';
 import type { Graph, Weight } from '../graph/types.ts';
 import { linkedController } from '../loading/abortable.ts';
 import { formatLimit, type PackedMatrix, type WeightFormat } from '../quantization/formats.ts';
+import { loadPacker, type Packer } from '../quantization/packer.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { planReads, readAheadBytes, storedBytes, type Read } from './read-plan.ts';
 import { locateWeights, storedFormatOf, type StoredFormat, type StoredWeight } from './stored-weight.ts';
@@ -63,6 +64,7 @@ async function* streamWeights(
 ): AsyncGenerator<StreamedWeight, void, undefined> {
   throwIfAborted(signal);
   for (const { weight, parts } of weights) requireFormat(formats, weight, parts[0]!.columns);
+  const packer = await loadPackerFor(weights, formats);
   const reads = planReads(weights, ({ weight }, part) => part.format !== formats.get(weight.name)!.name);
   const assemblies = new Map<string, WeightAssembly>();
   const { controller, release } = linkedController(signal);
@@ -76,8 +78,10 @@ async function* streamWeights(
       for (const slice of read.slices) {
         const { weight } = slice.stored;
         let assembly = assemblies.get(weight.name);
-        if (!assembly)
-          assemblies.set(weight.name, (assembly = new WeightAssembly(slice.stored, formats.get(weight.name)!)));
+        if (!assembly) {
+          assembly = new WeightAssembly(slice.stored, formats.get(weight.name)!, packer);
+          assemblies.set(weight.name, assembly);
+        }
         const matrix = await assembly.take(
           slice,
           bytes.subarray(slice.start - read.start, slice.end - read.start),
@@ -125,6 +129,14 @@ async function* readAhead(
     yield { read: first.read, bytes };
     runningBytes -= first.read.end - first.read.start;
   }
+}
+
+/** What is already stored as planned needs no packing. */
+function loadPackerFor(weights: readonly StoredWeight[], formats: ReadonlyMap<string, WeightFormat>): Promise<Packer> {
+  const packed = weights
+    .map(({ weight, parts }) => ({ parts, format: formats.get(weight.name)! }))
+    .filter(({ parts, format }) => parts.some((part) => part.format !== format.name));
+  return loadPacker(packed.map(({ format }) => format));
 }
 
 function requireFormat(formats: ReadonlyMap<string, WeightFormat>, weight: Weight, columns: number): void {

@@ -6,8 +6,15 @@ import type { Graph, Weight } from '../../runtime/graph/types.ts';
 import { toF16 } from '../../runtime/half.ts';
 import { openModelFiles } from '../../runtime/loading/open-files.ts';
 import { parseSource } from '../../runtime/loading/source.ts';
-import { FORMATS, formatBytes, type PackedMatrix, type WeightFormat } from '../../runtime/quantization/formats.ts';
+import {
+  FORMATS,
+  formatBytes,
+  isQuantized,
+  type PackedMatrix,
+  type WeightFormat,
+} from '../../runtime/quantization/formats.ts';
 import { packMatrix, stackMatrices, unpackMatrix } from '../../runtime/quantization/pack.ts';
+import { loadPacker } from '../../runtime/quantization/packer.ts';
 import { openCheckpoint } from '../../runtime/weights/checkpoint.ts';
 import { createWeightSource, type WeightSource } from '../../runtime/weights/weight-source.ts';
 import { f32Bytes, memoryFiles, safetensors, seeded, type TensorSpec } from './memory-files.ts';
@@ -44,6 +51,14 @@ function quantized(name: string, matrix: PackedMatrix): Record<string, TensorSpe
     shape: [matrix.rows, matrix.scales.length / matrix.rows],
     bytes: bytesOf(matrix.scales),
   };
+  if (matrix.minimums.length > 0) {
+    const shape = [matrix.rows, matrix.minimums.length / matrix.rows];
+    tensors[`${name}.minimums`] = { dtype: 'F16', shape, bytes: bytesOf(matrix.minimums) };
+  }
+  if (matrix.scaleCodes) {
+    const shape = [matrix.rows, matrix.scaleCodes.length / matrix.rows];
+    tensors[`${name}.scale_codes`] = { dtype: 'U8', shape, bytes: matrix.scaleCodes };
+  }
   return tensors;
 }
 
@@ -53,6 +68,7 @@ const weight = (name: string, shape: number[], parts?: Weight['parts']): Weight 
   role: 'ffn-in',
   parts: parts ?? [{ tensor: name, rows: shape[0]! }],
 });
+const allFormats: readonly WeightFormat[] = Object.values(FORMATS);
 const graphOf = (...weights: Weight[]): Graph => ({ weights }) as unknown as Graph;
 
 async function sourceOf(
@@ -90,6 +106,7 @@ function assertSame(actual: PackedMatrix | undefined, expected: PackedMatrix): v
     planes: m.planes.map((plane) => [...plane]),
     scales: [...m.scales],
     minimums: [...m.minimums],
+    scaleCodes: [...(m.scaleCodes ?? [])],
   });
   assert.deepEqual(plain(actual), plain(expected));
 }
@@ -103,20 +120,17 @@ const failsWith = (code: string, pattern: RegExp) => (thrown: unknown) => {
 
 describe('a stream of weights', () => {
   it('converts f32, f16 and bf16 to any planned format as the packer does', async () => {
-    const values = numbers(6 * 64);
+    const pack = await loadPacker(allFormats);
+    const values = numbers(6 * 256);
     for (const [tensor, held] of [
-      [f32(values, [6, 64]), values],
-      [bf16(values, [6, 64]), truncated(values)],
+      [f32(values, [6, 256]), values],
+      [bf16(values, [6, 256]), truncated(values)],
+      [f16(values, [6, 256]), unpackMatrix(packMatrix(values, 6, 256, FORMATS.f16))],
     ] as const) {
-      const source = await sourceOf({ w: tensor }, graphOf(weight('w', [6, 64])));
-      for (const format of Object.values(FORMATS)) {
-        assertSame((await collect(source, { w: format })).get('w'), packMatrix(held, 6, 64, format));
+      const source = await sourceOf({ w: tensor }, graphOf(weight('w', [6, 256])));
+      for (const format of allFormats) {
+        assertSame((await collect(source, { w: format })).get('w'), pack(held, 6, 256, format));
       }
-    }
-    const half = await sourceOf({ w: f16(values, [6, 64]) }, graphOf(weight('w', [6, 64])));
-    const held = unpackMatrix(packMatrix(values, 6, 64, FORMATS.f16));
-    for (const format of Object.values(FORMATS)) {
-      assertSame((await collect(half, { w: format })).get('w'), packMatrix(held, 6, 64, format));
     }
   });
 
@@ -164,27 +178,30 @@ describe('a stream of weights', () => {
   });
 
   it('puts stacked weights together, whatever the order and the formats of their parts', async () => {
-    const [q, k, v] = [numbers(4 * 32), numbers(2 * 32), numbers(2 * 32)];
-    const packedK = packMatrix(k, 2, 32, FORMATS.q4g32);
+    const pack = await loadPacker(allFormats);
+    const [q, k, v] = [numbers(4 * 256), numbers(2 * 256), numbers(2 * 256)];
     const parts = [
       { tensor: 'q', rows: 4 },
       { tensor: 'k', rows: 2 },
       { tensor: 'v', rows: 2 },
     ];
-    // In the file: v, then k (quantised), then q.
-    const source = await sourceOf(
-      { v: f32(v, [2, 32]), ...quantized('k', packedK), q: f32(q, [4, 32]) },
-      graphOf(weight('q+k+v', [8, 32], parts)),
-      { 'wp-models.quantization': '{"k":"q4g32"}' },
-    );
-    assert.equal(source.storedFormat(weight('q+k+v', [8, 32], parts)), 'f32');
-    for (const format of Object.values(FORMATS)) {
-      const expected = stackMatrices([
-        packMatrix(q, 4, 32, format),
-        format.name === 'q4g32' ? packedK : packMatrix(unpackMatrix(packedK), 2, 32, format),
-        packMatrix(v, 2, 32, format),
-      ]);
-      assertSame((await collect(source, { 'q+k+v': format })).get('q+k+v'), expected);
+    for (const stored of allFormats.filter(isQuantized)) {
+      const packedK = pack(k, 2, 256, stored);
+      // In the file: v, then k (quantised), then q.
+      const source = await sourceOf(
+        { v: f32(v, [2, 256]), ...quantized('k', packedK), q: f32(q, [4, 256]) },
+        graphOf(weight('q+k+v', [8, 256], parts)),
+        { 'wp-models.quantization': JSON.stringify({ k: stored.name }) },
+      );
+      assert.equal(source.storedFormat(weight('q+k+v', [8, 256], parts)), 'f32');
+      for (const format of [stored, FORMATS.q4g32, FORMATS.q3k, FORMATS.f16]) {
+        const expected = stackMatrices([
+          pack(q, 4, 256, format),
+          format === stored ? packedK : pack(unpackMatrix(packedK), 2, 256, format),
+          pack(v, 2, 256, format),
+        ]);
+        assertSame((await collect(source, { 'q+k+v': format })).get('q+k+v'), expected);
+      }
     }
   });
 
