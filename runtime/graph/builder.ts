@@ -103,23 +103,23 @@ export class GraphBuilder {
   }
 
   embed(ids: ValueId, weight: string): ValueId {
-    return this.#operation('embed', [ids], { weight });
+    return this.operation('embed', [ids], { weight });
   }
 
   rmsNorm(x: ValueId, attributes: OperationAttributes['rmsNorm']): ValueId {
-    return this.#operation('rmsNorm', [x], attributes);
+    return this.operation('rmsNorm', [x], attributes);
   }
 
   linear(x: ValueId, weight: string, bias?: string): ValueId {
-    return this.#operation('linear', [x], bias === undefined ? { weight } : { weight, bias });
+    return this.operation('linear', [x], bias === undefined ? { weight } : { weight, bias });
   }
 
   add(a: ValueId, b: ValueId): ValueId {
-    return this.#operation('add', [a, b], {});
+    return this.operation('add', [a, b], {});
   }
 
   gatedActivation(gate: ValueId, up: ValueId, attributes: OperationAttributes['gatedActivation']): ValueId {
-    return this.#operation('gatedActivation', [gate, up], attributes);
+    return this.operation('gatedActivation', [gate, up], attributes);
   }
 
   /** Rotates, writes keys and values to the caches; returns the rotated queries. */
@@ -127,15 +127,15 @@ export class GraphBuilder {
     inputs: { queries: ValueId; keys: ValueId; values: ValueId; rotary: ValueId },
     attributes: OperationAttributes['rotaryCache'],
   ): ValueId {
-    return this.#operation('rotaryCache', [inputs.queries, inputs.keys, inputs.values, inputs.rotary], attributes);
+    return this.operation('rotaryCache', [inputs.queries, inputs.keys, inputs.values, inputs.rotary], attributes);
   }
 
   attention(queries: ValueId, attributes: OperationAttributes['attention']): ValueId {
-    return this.#operation('attention', [queries], attributes);
+    return this.operation('attention', [queries], attributes);
   }
 
   selectRows(x: ValueId, rows: ValueId): ValueId {
-    return this.#operation('selectRows', [x, rows], {});
+    return this.operation('selectRows', [x, rows], {});
   }
 
   /** The graph, checked (validateGraph). The builder may go on and build a longer one. */
@@ -159,7 +159,11 @@ export class GraphBuilder {
   }
 
   /** Appends an operation with a single output, whose shape its rule infers. */
-  #operation<Name extends OperationName>(op: Name, inputs: ValueId[], attributes: OperationAttributes[Name]): ValueId {
+  protected operation<Name extends OperationName>(
+    op: Name,
+    inputs: ValueId[],
+    attributes: OperationAttributes[Name],
+  ): ValueId {
     // TypeScript does not see that a generic name and its attributes make a member of the union.
     const spec = { op, attributes } as Pick<Operation, 'op' | 'attributes'>;
     const shapes = shapesOf(

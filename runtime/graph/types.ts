@@ -29,14 +29,28 @@ export interface Value {
 
 /** What a weight is for. The precision policy maps role, layer and sensitivity to a format. */
 export type WeightRole =
-  'embedding' | 'attention-qkv' | 'attention-output' | 'ffn-in' | 'ffn-out' | 'output' | 'norm' | 'bias' | 'conv';
+  | 'embedding'
+  /** Small tables that are added to every token: learned positions, token types. */
+  | 'position'
+  | 'attention-qkv'
+  | 'attention-output'
+  | 'ffn-in'
+  | 'ffn-out'
+  | 'output'
+  | 'norm'
+  | 'bias'
+  | 'conv';
 
 /** A checkpoint's tensor, or several stacked along their rows (fused QKV, gate and up). */
 export interface Weight {
   /** Unique in the graph: the tensor's name, or those of all parts joined by `+`. */
   name: string;
-  /** Checkpoint tensors, stacked along rows in this order. The rows sum to shape[0]; a vector's rows are its numbers. */
-  parts: readonly { tensor: string; rows: number }[];
+  /**
+   * Checkpoint tensors, stacked along rows in this order. The rows sum to shape[0]; a vector's rows are its numbers.
+   * `stored` is the tensor's shape in the checkpoint where it has other dimensions (a convolution's kernel, a table
+   * [1, rows, columns]); the numbers are the same, in the same order.
+   */
+  parts: readonly { tensor: string; rows: number; stored?: readonly number[] | undefined }[];
   /** [rows, columns] of a matrix as the checkpoint stores it (output features × input features), or [columns]. */
   shape: readonly number[];
   role: WeightRole;
@@ -104,7 +118,91 @@ export interface OperationAttributes {
   };
   /** (x [tokens, columns], rows [outputs] i32) → [outputs, columns] */
   selectRows: Record<string, never>;
+
+  // Of encoders. Images are rows, too: [images·height·width, channels], channels last.
+
+  /** (x [n, columns]) → (x − mean) / sqrt(variance + epsilon) × weight (+ bias), row by row. */
+  layerNorm: { weight: string; bias?: string | undefined; epsilon: number };
+  /** (x) → f(x), number by number. */
+  activation: { activation: Activation };
+  /** (gateAndUp [n, 2·width]) → [n, width] = gelu(first half)·second half; gelu by erf. */
+  gatedGelu: Record<string, never>;
+  /** Attention without a cache: see ops/attend.ts. (queries, keys, values, spans?, buckets?) → [n, heads·headDim] */
+  attend: AttendAttributes;
+  /** (x [tokens, columns], rotary [tokens, headDim]) → the same with its first `heads` heads rotated, the rest copied. */
+  rotate: { heads: number; headDim: number };
+  /** (x [tokens, columns], ranges [outputs, 2] i32) → [outputs, columns]: the mean of rows first … end − 1. */
+  meanRows: Record<string, never>;
+  /** (x [n, columns]) → x / max(‖x‖, epsilon), row by row. */
+  normalizeRows: { epsilon: number };
+  /** (x [n, columns]) → x with each column multiplied by its number of the weight. */
+  scaleColumns: { weight: string };
+  /** () → [count, columns]: the rows of a table (a vector of rows·columns numbers), over and over. */
+  tableRows: { weight: string; count: number; columns: number };
+  /** (x [n, columns]) → x + the rows of a table, over and over: row i gets row i mod rows. */
+  addTable: { weight: string };
+  /** (x [groups·every, columns]) → [groups·(rows + every), columns]: the table's rows before each group of `every` rows. */
+  prependRows: { weight: string; every: number };
+  /** (x [images·height·width, channels]) → [images·outHeight·outWidth, channels·kernel area]: what a kernel sees, (channel, y, x). */
+  unfold: ConvGeometry;
+  /** (x [images·height·width, channels]) → [images·outHeight·outWidth, features]; weight [features, channels/groups·kernel area]. */
+  conv2d: ConvGeometry & { weight: string; bias?: string | undefined; groups: number };
+  /** The adjoint of conv2d; the weight is a vector in the order [channels, features/groups, kernelHeight, kernelWidth]. */
+  convTranspose2d: ConvGeometry & {
+    weight: string;
+    bias?: string | undefined;
+    groups: number;
+    features: number;
+    /** Rows and columns added at the end, which the geometry leaves open. */
+    outputPadding: number;
+  };
+  /** (x [images·area, channels]) → normed over each image's area and a group's channels, × weight + bias. */
+  groupNorm: { weight: string; bias: string; groups: number; epsilon: number; area: number };
+  /** (x [images·height·width, channels]) → [images·(height·scale)·(width·scale), channels]. Bilinear as align_corners = false. */
+  upsample: { height: number; width: number; scale: number; mode: 'nearest' | 'bilinear' };
 }
+
+export type Activation = 'gelu' | 'gelu-tanh' | 'gelu-quick' | 'silu' | 'relu' | 'tanh' | 'sigmoid';
+
+/** Where a kernel stands on an image of height × width; padding is zeros on every side. */
+export interface ConvGeometry {
+  height: number;
+  width: number;
+  kernelHeight: number;
+  kernelWidth: number;
+  stride: number;
+  padding: number;
+  dilation: number;
+}
+
+export interface AttendAttributes {
+  heads: number;
+  keyValueHeads: number;
+  headDim: number;
+  scale: number;
+  /** First column of the queries, keys and values in the rows of their inputs, which may be one stacked value. */
+  offsets: { queries: number; keys: number; values: number };
+  /** A query sees no key after it. */
+  isCausal: boolean;
+  /** A query sees keys at most this far from it on either side. */
+  window?: number | undefined;
+  /**
+   * With: runs of so many queries see runs of so many keys, and there is no input `spans`. Without: `spans` [queries, 2] i32
+   * says of each query the first key that it sees and the first that it does not see any more.
+   */
+  segments?: { queries: number; keys: number } | undefined;
+  /**
+   * A number for each head added to the scores, chosen by distance: `weight` is a vector [buckets·heads], the input
+   * `buckets` [2·reach + 1] i32 says which bucket serves the distances (key − query) −reach … reach; beyond, the ends do.
+   */
+  relativeBias?: { weight: string; buckets: number; reach: number } | undefined;
+}
+
+/** The operations that decoders do not have; backends keep their kernels in a chunk of its own. */
+export type EncoderOperationName = Exclude<
+  keyof OperationAttributes,
+  'embed' | 'rmsNorm' | 'addRmsNorm' | 'linear' | 'add' | 'gatedActivation' | 'rotaryCache' | 'attention' | 'selectRows'
+>;
 
 export type OperationName = keyof OperationAttributes;
 

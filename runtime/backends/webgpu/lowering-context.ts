@@ -4,7 +4,8 @@ import { WpError } from '../../errors.ts';
 import type { Graph, ValueId } from '../../graph/types.ts';
 import type { FormatName } from '../../quantization/formats.ts';
 import type { DeviceProfile } from './device-profile.ts';
-import type { BufferReference, KernelCall } from './kernel-calls.ts';
+import type { EncoderOperation } from '../../ops/index.ts';
+import type { BufferReference, KernelCall, LoweredOperation } from './kernel-calls.ts';
 import { instantiate, type Kernel, requireMultiple, type Variant } from './kernels/kernel.ts';
 import { rowCount, type Rows, rowsOf } from './kernels/rows.ts';
 import { matrixBindings } from './device-matrix.ts';
@@ -17,6 +18,8 @@ export interface LoweringContext {
   contextLength: number;
   /** Steps of one token and one output, or any other. */
   step: 'decode' | 'general';
+  /** The kernels of encoders, in the programs that have fetched them (encoder/program.ts). */
+  lowerEncoder?: ((operation: EncoderOperation, context: LoweringContext) => LoweredOperation) | undefined;
 }
 
 export const STEP_BUFFER: BufferReference = { kind: 'step' };

@@ -3,7 +3,7 @@
 
 import { WpError } from '../../errors.ts';
 import type { Operation } from '../../graph/types.ts';
-import { isAuthoredForm } from '../../ops/index.ts';
+import { type EncoderOperation, isAuthoredForm, isEncoderOperation } from '../../ops/index.ts';
 import { always, type KernelCall, type LoweredOperation } from './kernel-calls.ts';
 import { addKernel, gatedActivationKernel, selectRowsKernel } from './kernels/elementwise.ts';
 import { embedKernel } from './kernels/embed.ts';
@@ -34,6 +34,10 @@ export function lowerOperations(context: LoweringContext): LoweredOperation[] {
 }
 
 export function lowerOperation(operation: Operation, context: LoweringContext): LoweredOperation {
+  if (isEncoderOperation(operation)) {
+    if (context.lowerEncoder) return context.lowerEncoder(operation, context);
+    throw new WpError('unsupported-operation', `A decoder's program has no kernels for ${operation.op}.`);
+  }
   switch (operation.op) {
     case 'linear':
       return lowerLinear(operation, context);
@@ -48,7 +52,7 @@ export function lowerOperation(operation: Operation, context: LoweringContext): 
   }
 }
 
-type SimpleOperation = Exclude<Operation, { op: 'linear' | 'attention' }>;
+type SimpleOperation = Exclude<Operation, { op: 'linear' | 'attention' } | EncoderOperation>;
 
 /** Operations with one kernel for all steps. */
 function simpleCalls(operation: SimpleOperation, context: LoweringContext): KernelCall[] {

@@ -1,0 +1,137 @@
+// Learned rows that no id chooses: positions of patches, class tokens, queries of a pooling head. Their weights are vectors,
+// so that no policy quantises them: they are a thousandth of the bytes.
+
+import {
+  expectDim,
+  expectInputs,
+  expectMatrix,
+  expectThat,
+  expectVector,
+  tensor,
+  type OperationDefinition,
+} from './operation.ts';
+
+/** Rows of a table of so many numbers; throws unless they are whole. */
+function tableRowCount(op: string, weight: string, shape: readonly number[], columns: unknown): number {
+  const numbers = expectVector(op, weight, shape) as number;
+  const rows = typeof columns === 'number' ? numbers / columns : NaN;
+  expectThat(
+    op,
+    Number.isInteger(rows) && rows > 0,
+    `${weight} of ${numbers} numbers has no rows of ${String(columns)}.`,
+  );
+  return rows;
+}
+
+export const tableRows: OperationDefinition<'tableRows'> = {
+  name: 'tableRows',
+  inputs: [],
+  outputs: ['rows'],
+  weights: ({ weight }) => [weight],
+  states: () => [],
+
+  shape(inputs, { weight, count, columns }, context) {
+    expectInputs('tableRows', inputs.length, 0);
+    tableRowCount('tableRows', weight, context.weightShape(weight), columns);
+    return [[count, columns]];
+  },
+
+  reference(_, { weight, count, columns }, context) {
+    const table = context.weight(weight).data;
+    return [
+      tensor(
+        [count, columns],
+        Float32Array.from({ length: count * columns }, (_, i) => table[i % table.length]!),
+      ),
+    ];
+  },
+
+  cost: (_, { weight }, context) => ({ flops: 0, bytes: context.weightBytes(weight) }),
+};
+
+export const addTable: OperationDefinition<'addTable'> = {
+  name: 'addTable',
+  inputs: ['x'],
+  outputs: ['sum'],
+  weights: ({ weight }) => [weight],
+  states: () => [],
+
+  shape(inputs, { weight }, context) {
+    expectInputs('addTable', inputs.length, 1);
+    const [n, columns] = expectMatrix('addTable', 'x', inputs[0]);
+    tableRowCount('addTable', weight, context.weightShape(weight), columns);
+    return [[n, columns]];
+  },
+
+  reference([x], { weight }, context) {
+    const table = context.weight(weight).data;
+    return [
+      tensor(
+        x!.shape,
+        Float32Array.from(x!.data, (value, i) => value + table[i % table.length]!),
+      ),
+    ];
+  },
+
+  cost: ([x], { weight }, context) => ({ flops: x![0]! * x![1]!, bytes: context.weightBytes(weight) }),
+};
+
+export const prependRows: OperationDefinition<'prependRows'> = {
+  name: 'prependRows',
+  inputs: ['x'],
+  outputs: ['rows'],
+  weights: ({ weight }) => [weight],
+  states: () => [],
+
+  shape(inputs, { weight, every }, context) {
+    expectInputs('prependRows', inputs.length, 1);
+    const [n, columns] = expectMatrix('prependRows', 'x', inputs[0]);
+    const rows = tableRowCount('prependRows', weight, context.weightShape(weight), columns);
+    const groups = typeof n === 'number' ? n / every : NaN;
+    expectThat('prependRows', Number.isInteger(groups), `${String(n)} rows are no groups of ${every}.`);
+    return [[groups * (rows + every), columns]];
+  },
+
+  reference([x], { weight, every }, context) {
+    const [n, columns] = x!.shape as readonly [number, number];
+    const table = context.weight(weight).data;
+    const group = table.length + every * columns;
+    const out = tensor([(n / every) * (group / columns), columns]);
+    for (let i = 0; i < n / every; i++) {
+      out.data.set(table, i * group);
+      out.data.set(x!.data.subarray(i * every * columns, (i + 1) * every * columns), i * group + table.length);
+    }
+    return [out];
+  },
+
+  cost: (_, { weight }, context) => ({ flops: 0, bytes: context.weightBytes(weight) }),
+};
+
+/** Each column of x times its number of the weight [columns]: the layer scale of DINOv2. */
+export const scaleColumns: OperationDefinition<'scaleColumns'> = {
+  name: 'scaleColumns',
+  inputs: ['x'],
+  outputs: ['scaled'],
+  weights: ({ weight }) => [weight],
+  states: () => [],
+
+  shape(inputs, { weight }, context) {
+    expectInputs('scaleColumns', inputs.length, 1);
+    const [n, columns] = expectMatrix('scaleColumns', 'x', inputs[0]);
+    const length = expectVector('scaleColumns', weight, context.weightShape(weight));
+    expectDim('scaleColumns', `the length of ${weight}`, length, columns);
+    return [[n, columns]];
+  },
+
+  reference([x], { weight }, context) {
+    const scales = context.weight(weight).data;
+    return [
+      tensor(
+        x!.shape,
+        Float32Array.from(x!.data, (value, i) => value * scales[i % scales.length]!),
+      ),
+    ];
+  },
+
+  cost: ([x], { weight }, context) => ({ flops: x![0]! * x![1]!, bytes: context.weightBytes(weight) }),
+};
