@@ -1,6 +1,6 @@
 // The error function in float64, for references: kernels approximate it, and are held against this.
 
-/** erf(x), within 1e-15: its Maclaurin series where that converges fast, the continued fraction of erfc beyond. */
+/** erf(x), within 1e-14: its Maclaurin series where that converges fast, the continued fraction of erfc beyond. */
 export function erf(x: number): number {
   const size = Math.abs(x);
   const value = size < 2.5 ? series(size) : 1 - complement(size);
