@@ -11,7 +11,16 @@ import {
   type Variant,
 } from '../../runtime/backends/webgpu/kernels/kernel.ts';
 import type { ReferenceContext, Tensor } from '../../runtime/ops/operation.ts';
-import { FORMATS, type FormatName, type PackedMatrix } from '../../runtime/quantization/formats.ts';
+import { toF16 } from '../../runtime/half.ts';
+import {
+  codeBits,
+  formatBytes,
+  type FormatName,
+  FORMATS,
+  isQuantized,
+  type PackedMatrix,
+  type QuantFormat,
+} from '../../runtime/quantization/formats.ts';
 import { packMatrix, unpackMatrix } from '../../runtime/quantization/pack.ts';
 import type { Random } from '../support/random.ts';
 
@@ -63,9 +72,29 @@ export interface TestMatrix {
   tensor: Tensor;
 }
 
-export function randomMatrix(random: Random, format: FormatName, rows: number, columns: number): TestMatrix {
-  const packed = packMatrix(random.floats(rows * columns, 1), rows, columns, FORMATS[format]);
+/** Of quantised formats with any codes whatever: every byte pattern is a weight. */
+export function randomMatrix(random: Random, name: FormatName, rows: number, columns: number): TestMatrix {
+  const format = FORMATS[name];
+  const packed = isQuantized(format)
+    ? randomCodes(random, format, rows, columns)
+    : packMatrix(random.floats(rows * columns, 1), rows, columns, format);
   return { packed, tensor: { shape: [rows, columns], data: unpackMatrix(packed) } };
+}
+
+function randomCodes(random: Random, format: QuantFormat, rows: number, columns: number): PackedMatrix {
+  const bytes = (count: number): Uint8Array => Uint8Array.from({ length: count }, () => random.integer(0, 255));
+  const sizes = formatBytes(format, rows, columns);
+  // So large that weights come to about one.
+  const amplitude = 2 ** (1 - codeBits(format)) / (format.scale === 'f16' ? 1 : 2 ** (format.scale.bits - 2));
+  return {
+    format,
+    rows,
+    columns,
+    planes: sizes.planes.map(bytes),
+    scales: toF16(random.floats(sizes.scales / 2, amplitude)),
+    minimums: toF16(random.floats(sizes.minimums / 2, amplitude)),
+    ...(sizes.scaleCodes > 0 && { scaleCodes: bytes(sizes.scaleCodes) }),
+  };
 }
 
 /** The operands of a matrix's rows first … first + count − 1, as the weight store cuts them. */

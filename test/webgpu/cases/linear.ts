@@ -56,7 +56,7 @@ function linearOperands(random: Random, format: FormatName, sizes: LinearSizes, 
   ];
 }
 
-function matvecCase(
+export function matvecCase(
   format: FormatName,
   sizes: Omit<LinearSizes, 'tokens'>,
   configuration: Pick<MatvecVariant, 'lanes' | 'rowsPerThread' | 'workgroupSize' | 'reduction'>,
@@ -101,7 +101,7 @@ function tile(
 /** Operands of f16 tiles are rounded to 11 bits on the way. */
 const HALF_TOLERANCE = 4e-3;
 
-function matmulCase(format: FormatName, sizes: LinearSizes, tileName: string): KernelCase {
+export function matmulCase(format: FormatName, sizes: LinearSizes, tileName: string): KernelCase {
   const { tokens, rows, columns, hasBias, piece = { firstRow: 0, rows } } = sizes;
   const configuration = TILES[tileName]!;
   const isHalf = configuration.tileType === 'f16';
@@ -124,14 +124,14 @@ type MatrixTile = Pick<
   'tileTokens' | 'tileRows' | 'subgroupsTokens' | 'subgroupsRows' | 'tileColumns'
 >;
 
-const MATRIX_TILES: readonly MatrixTile[] = [
+export const MATRIX_TILES: readonly MatrixTile[] = [
   { tileTokens: 64, tileRows: 128, subgroupsTokens: 2, subgroupsRows: 4, tileColumns: 64 },
   { tileTokens: 64, tileRows: 128, subgroupsTokens: 1, subgroupsRows: 4, tileColumns: 32 },
   { tileTokens: 32, tileRows: 64, subgroupsTokens: 1, subgroupsRows: 4, tileColumns: 64 },
   { tileTokens: 32, tileRows: 64, subgroupsTokens: 1, subgroupsRows: 4, tileColumns: 32 },
 ];
 
-function matrixCase(format: MatmulMatrixVariant['format'], sizes: LinearSizes, tile: MatrixTile): KernelCase {
+export function matrixCase(format: MatmulMatrixVariant['format'], sizes: LinearSizes, tile: MatrixTile): KernelCase {
   const { tokens, rows, columns, hasBias, piece = { firstRow: 0, rows } } = sizes;
   return {
     name: `matmulMatrix ${format} ${tokens}×${rows}×${columns}${sizes.piece ? ` rows ${piece.firstRow}+${piece.rows}` : ''}${hasBias ? ' bias' : ''}, ${tile.tileTokens}×${tile.tileRows}×${tile.tileColumns}`,

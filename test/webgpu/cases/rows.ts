@@ -25,7 +25,7 @@ import {
 
 const TOLERANCE = 2e-6;
 
-function embedCase(format: FormatName, columns: number, piece?: { firstRow: number; rows: number }): KernelCase {
+export function embedCase(format: FormatName, columns: number, piece?: { firstRow: number; rows: number }): KernelCase {
   const vocabulary = 70;
   const { firstRow, rows } = piece ?? { firstRow: 0, rows: vocabulary };
   return {
