@@ -90,6 +90,7 @@ export function observeModel(model: Model, observer: GenerationObserver): Model 
     logits: (tokens) => model.logits(tokens),
     memory: () => model.memory(),
     benchmark: (sizes) => model.benchmark(sizes),
+    tune: (options) => model.tune(options),
     dispose: () => model.dispose(),
   };
 }

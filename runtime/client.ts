@@ -146,6 +146,7 @@ function toRequest(source: ModelSource, options: LoadOptions): LoadRequest {
     threads: options.threads,
     memoryLimitBytes: options.memoryLimitBytes,
     headers: options.headers,
+    tuning: options.tuning ?? 'auto',
   };
 }
 

@@ -17,7 +17,8 @@ import type {
   Reply,
   RuntimeService,
 } from './protocol/messages.ts';
-import type { BenchmarkResult, Capabilities, MemoryReport } from './types.ts';
+import type { TuningWish } from './host/tuning.ts';
+import type { BenchmarkResult, Capabilities, MemoryReport, TuningReport } from './types.ts';
 
 export class RuntimeHost implements RuntimeService {
   readonly #backends = new BackendPool();
@@ -80,6 +81,17 @@ export class RuntimeHost implements RuntimeService {
 
   benchmark(model: ModelId, sizes: { promptTokens: number; decodeTokens: number }): Promise<Reply<BenchmarkResult>> {
     return reply(() => this.#model(model).benchmark(sizes));
+  }
+
+  tune(model: ModelId, options: TuningWish): Promise<Reply<TuningReport>> {
+    return reply(() => this.#model(model).tune(options));
+  }
+
+  stopTuning(model: ModelId): Promise<Reply<null>> {
+    return reply(() => {
+      this.#model(model).stopTuning();
+      return null;
+    });
   }
 
   dispose(model: ModelId): Promise<Reply<null>> {

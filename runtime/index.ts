@@ -2,6 +2,7 @@
 // server-side rendering too.
 
 export { loadModel, detectCapabilities } from './client.ts';
+export { tuningResults, resetTuning } from './tuning.ts';
 export { configureRuntime, type RuntimeConfiguration } from './environment.ts';
 export { WpError, isAbortError, type WpErrorCode, type WpErrorData } from './errors.ts';
 export type * from './types.ts';

@@ -10,6 +10,8 @@ import type {
   GenerationOptions,
   MemoryReport,
   ModelInfo,
+  TuningOptions,
+  TuningReport,
   Usage,
 } from './types.ts';
 
@@ -29,6 +31,11 @@ export interface Model {
   logits(tokens: readonly number[]): Promise<Float32Array>;
   memory(): Promise<MemoryReport>;
   benchmark(sizes?: { promptTokens?: number; decodeTokens?: number }): Promise<BenchmarkResult>;
+  /**
+   * Measures which of the WebGPU kernels are fastest on this device, in the pauses between answers, goes on with them and keeps the choice for
+   * later loads. Rejects with `unsupported-operation` where the model runs on another backend.
+   */
+  tune(options?: TuningOptions): Promise<TuningReport>;
   /** Stops what runs, frees the model's memory on every device. Idempotent. */
   dispose(): Promise<void>;
 }

@@ -5,7 +5,16 @@ import { type Connection, unwrap } from './connection.ts';
 import { abortError, throwIfAborted, WpError } from './errors.ts';
 import type { ChatFunction, CreateCompletion, Model } from './model.ts';
 import type { GenerateEvent, GenerateRequest, ModelId, Reply } from './protocol/messages.ts';
-import type { BenchmarkResult, ChatMessage, ChatOptions, ChatPart, MemoryReport, ModelInfo } from './types.ts';
+import type {
+  BenchmarkResult,
+  ChatMessage,
+  ChatOptions,
+  ChatPart,
+  MemoryReport,
+  ModelInfo,
+  TuningOptions,
+  TuningReport,
+} from './types.ts';
 
 export class RemoteModel implements Model {
   readonly chat: ChatFunction;
@@ -55,6 +64,17 @@ export class RemoteModel implements Model {
   benchmark(sizes: { promptTokens?: number; decodeTokens?: number } = {}): Promise<BenchmarkResult> {
     const { promptTokens = 512, decodeTokens = 128 } = sizes;
     return this.#call((service) => service.benchmark(this.#id, { promptTokens, decodeTokens }));
+  }
+
+  async tune({ signal, ...wish }: TuningOptions = {}): Promise<TuningReport> {
+    throwIfAborted(signal);
+    const stop = (): void => void this.#link.service.stopTuning(this.#id);
+    signal?.addEventListener('abort', stop);
+    try {
+      return await this.#call((service) => service.tune(this.#id, wish));
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
   }
 
   async dispose(): Promise<void> {

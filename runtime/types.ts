@@ -27,6 +27,65 @@ export interface LoadOptions {
   signal?: AbortSignal | undefined;
   /** Sent with the download's requests (a hub token, say). Never stored. */
   headers?: Record<string, string> | undefined;
+  /**
+   * Whether WebGPU kernels are chosen by measuring them on this device. `auto`, the default: choices of earlier loads are used, and what
+   * is not known yet is measured for at most a second when the model has been idle for a while; never on a software adapter.
+   * `now`: measured before the load resolves. `off`: the browser profile's kernels, the same on every load.
+   */
+  tuning?: 'auto' | 'now' | 'off' | undefined;
+}
+
+/** A configuration of a kernel: threads, tiles, splits. */
+export type KernelConfiguration = Readonly<Record<string, number | string | boolean>>;
+
+/** What measuring found for one kernel at one shape. */
+export interface TuningChoice {
+  /** Kernel, weight format and rows × columns: 'matvec q4g32 4096×2048'. */
+  key: string;
+  /** What the browser's profile has. */
+  standard: KernelConfiguration;
+  /** What took its place; undefined where nothing was faster by a margin. */
+  chosen: KernelConfiguration | undefined;
+  /** Of one use: medians of the standard and of the best of the others. */
+  standardMicroseconds: number;
+  bestMicroseconds: number;
+  /** How many others were measured, on a step of so many tokens. */
+  candidates: number;
+  tokens: number;
+}
+
+/** What is kept of tuning: one record for each adapter, browser and version of the kernels. */
+export interface TuningRecord {
+  adapter: string;
+  browser: string;
+  version: string;
+  /** ISO 8601, of the last measurement. */
+  measuredAt: string;
+  /** By what: the GPU's own timestamps, or the clock. */
+  timer: 'timestamps' | 'clock';
+  choices: readonly TuningChoice[];
+  /** Keys that were not measured because one of them takes longer than a whole budget. */
+  skipped: readonly string[];
+}
+
+/** How `model.tune()` measures. */
+export interface TuningOptions {
+  /** Milliseconds for compiling and measuring; default 1,000. What is not done by then is left for the next time. */
+  budgetMs?: number | undefined;
+  /** Measure what is known already, too. */
+  again?: boolean | undefined;
+  /** Ends it; the promise rejects with an AbortError, and nothing has changed. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What `model.tune()` did. */
+export interface TuningReport {
+  /** All that is now known of this device, of earlier loads too. */
+  record: TuningRecord;
+  /** Keys measured now, and keys that wait for the next time. */
+  measured: readonly string[];
+  remaining: readonly string[];
+  milliseconds: number;
 }
 
 export interface LoadProgress {

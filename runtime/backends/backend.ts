@@ -3,6 +3,7 @@
 
 import type { Graph } from '../graph/types.ts';
 import type { PackedMatrix, WeightFormat } from '../quantization/formats.ts';
+import type { TuningChoice } from '../types.ts';
 
 export interface CompileOptions {
   /** Format of every weight of the graph, by the weight's name: decided by the plan before anything is loaded. */
@@ -13,6 +14,25 @@ export interface CompileOptions {
   maxTokens: number;
   /** The most output rows of one step. */
   maxOutputs: number;
+  /** Configurations of kernels that tuning chose, by key, as they were stored: those that are no longer offered have no effect. */
+  tuned?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** How to tune a program: see `Program.tune`. */
+export interface TuneOptions {
+  /** Milliseconds for compiling and measuring; what is not done by then remains. */
+  budgetMs: number;
+  /** Keys that need not be measured again. */
+  known: ReadonlySet<string>;
+  signal?: AbortSignal | undefined;
+}
+
+export interface TuningOutcome {
+  choices: readonly TuningChoice[];
+  /** Keys for which the budget was too small, in the order in which they will be measured. */
+  remaining: readonly string[];
+  milliseconds: number;
+  timer: 'timestamps' | 'clock';
 }
 
 /** One step's inputs. All arrays are copied before `run` returns its promise. */
@@ -54,6 +74,11 @@ export interface Program {
   memory(): MemoryUse;
   /** What ran, for benches and the profiler: dispatches (or kernel calls) and bytes of weights read in one decode step. */
   profile(): ProgramProfile;
+  /**
+   * Measures other configurations of the kernels in the pauses between steps, and goes on with those that are faster. Rejects
+   * with an AbortError, or `device-lost`. Undefined where there is nothing to choose.
+   */
+  tune?(options: TuneOptions): Promise<TuningOutcome>;
   /** Frees all that the program holds. Idempotent. */
   dispose(): void;
 }
@@ -103,6 +128,8 @@ export interface Backend {
   readonly name: 'webgpu' | 'wasm';
   /** A sentence for people: adapter or thread count. */
   readonly description: string;
+  /** Of backends whose programs can be tuned: what names the device among others, and whether it is one worth tuning. */
+  readonly tuning?: { readonly adapter: string; readonly isSoftware: boolean } | undefined;
   compile(graph: Graph, options: CompileOptions): Promise<Program>;
   /** Resolves when the device is lost for a reason other than `dispose()`; never, on backends that cannot lose it. */
   readonly lost: Promise<{ message: string }>;

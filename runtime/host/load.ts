@@ -27,6 +27,7 @@ import type { BackendPool } from './backend-pool.ts';
 import type { OpenedGguf } from './gguf-model.ts';
 import { LoadedModel } from './loaded-model.ts';
 import { readModelFiles } from './model-description.ts';
+import type { DeviceTuning } from './tuning.ts';
 
 export interface LoadContext {
   backends: BackendPool;
@@ -71,6 +72,9 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
     const template = createChatTemplate(description);
     throwIfAborted(signal);
 
+    // Fetched while the device is.
+    const tuningCode = plan.backend === 'webgpu' && request.tuning !== 'off' ? import('./tuning.ts') : undefined;
+    let tuning: DeviceTuning | undefined;
     const compileOptions = {
       formats: plan.formats,
       contextLength: plan.contextLength,
@@ -80,7 +84,8 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
     /** Compiles and fills a program; again, from the store, after a lost device. */
     const createProgram = async (from: WeightSource, until: AbortSignal | undefined): Promise<Program> => {
       const backend = await context.backends.get({ name: plan.backend, threads: plan.threads });
-      const program = await backend.compile(graph, compileOptions);
+      tuning ??= await (await tuningCode)?.DeviceTuning.of(backend, capabilities.browser, request.tuning);
+      const program = await backend.compile(graph, { ...compileOptions, tuned: tuning?.choices });
       try {
         for await (const { name, matrix } of from.stream(plan.formats, until)) await program.setWeight(name, matrix);
         progress.enter('compiling');
@@ -106,6 +111,7 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
     progress.totalIsKnown();
     progress.enter('downloading');
     const program = await createProgram(weights, signal);
+    if (request.tuning === 'now') await tuning?.tune(program, {}, signal);
     const backend = await context.backends.get({ name: plan.backend, threads: plan.threads });
     const rows = (past: number, tokens: number): Float32Array => rotaryRows(config, past, tokens);
     const info: ModelInfo = {
@@ -134,22 +140,28 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
       notice: checkpoint.notice,
       defaults: readGenerationDefaults(description.generationConfig),
     };
+    const session = new DecoderSession({
+      program,
+      rotaryRows: rows,
+      contextLength: plan.contextLength,
+      maxTokens: plan.maxTokens,
+      maxOutputs: plan.maxOutputs,
+      vocabularySize: config.vocabularySize,
+      recover: plan.backend === 'webgpu' ? recover : undefined,
+    });
     const model = new LoadedModel({
       info,
-      session: new DecoderSession({
-        program,
-        rotaryRows: rows,
-        contextLength: plan.contextLength,
-        maxTokens: plan.maxTokens,
-        maxOutputs: plan.maxOutputs,
-        vocabularySize: config.vocabularySize,
-        recover: plan.backend === 'webgpu' ? recover : undefined,
-      }),
+      session,
+      tune: async (wish, until) => {
+        tuning ??= await (await import('./tuning.ts')).DeviceTuning.of(backend, capabilities.browser, 'now');
+        return tuning.tune(session.program, wish, until);
+      },
       tokenizer,
       template,
       defaults: info.defaults,
       eosIds: readEndTokens({ generationConfig: description.generationConfig, config: description.config, tokenizer }),
     });
+    if (request.tuning === 'auto') tuning?.tuneInBackground(session, model.tuningSignal);
     progress.enter('ready');
     return model;
   } finally {

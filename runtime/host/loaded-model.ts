@@ -3,17 +3,20 @@
 import type { DecoderSession } from '../generation/decode-loop.ts';
 import type { GenerateRequest } from '../protocol/messages.ts';
 import { chat, complete, type TextModel } from '../tasks/chat.ts';
-import type { BenchmarkResult, ChatPart, GenerationOptions, MemoryReport, ModelInfo } from '../types.ts';
+import type { BenchmarkResult, ChatPart, GenerationOptions, MemoryReport, ModelInfo, TuningReport } from '../types.ts';
+import type { TuningWish } from './tuning.ts';
 
 export interface LoadedModelParts extends TextModel {
   info: ModelInfo;
   session: DecoderSession;
+  tune(options: TuningWish, signal: AbortSignal): Promise<TuningReport>;
 }
 
 export class LoadedModel {
   readonly info: ModelInfo;
   readonly #parts: LoadedModelParts;
   readonly #disposal = new AbortController();
+  #tuning = new AbortController();
 
   constructor(parts: LoadedModelParts) {
     this.info = parts.info;
@@ -58,9 +61,26 @@ export class LoadedModel {
     return measureThroughput(this.#parts, () => this.memory(), sizes, this.#disposal.signal);
   }
 
+  /** Of the tuning that runs, or of the next. */
+  get tuningSignal(): AbortSignal {
+    return this.#tuning.signal;
+  }
+
+  /** Takes the place of a tuning that runs. */
+  tune(wish: TuningWish): Promise<TuningReport> {
+    this.stopTuning();
+    return this.#parts.tune(wish, this.tuningSignal);
+  }
+
+  stopTuning(): void {
+    this.#tuning.abort();
+    this.#tuning = new AbortController();
+  }
+
   /** Stops what runs and frees the memory. Idempotent. */
   async dispose(): Promise<void> {
     this.#disposal.abort();
+    this.#tuning.abort();
     await this.#parts.session.dispose();
   }
 }

@@ -15,6 +15,8 @@ import type {
   MemoryReport,
   ModelInfo,
   Precision,
+  TuningOptions,
+  TuningReport,
 } from '../types.ts';
 
 /** Every call answers with one of these; `unwrap` in client.ts turns a failure back into a WpError. */
@@ -33,6 +35,7 @@ export interface LoadRequest {
   threads: number | undefined;
   memoryLimitBytes: number | undefined;
   headers: Record<string, string> | undefined;
+  tuning: 'auto' | 'now' | 'off';
 }
 
 export interface GenerateRequest {
@@ -70,5 +73,8 @@ export interface RuntimeService {
   logits(model: ModelId, tokens: readonly number[]): Promise<Reply<Float32Array>>;
   memory(model: ModelId): Promise<Reply<MemoryReport>>;
   benchmark(model: ModelId, sizes: { promptTokens: number; decodeTokens: number }): Promise<Reply<BenchmarkResult>>;
+  /** Ends early by `stopTuning`. */
+  tune(model: ModelId, options: Omit<TuningOptions, 'signal'>): Promise<Reply<TuningReport>>;
+  stopTuning(model: ModelId): Promise<Reply<null>>;
   dispose(model: ModelId): Promise<Reply<null>>;
 }

@@ -25,6 +25,8 @@ export const layers: Readonly<Record<string, Layer>> = {
   models: { paths: ['runtime/models/'], allow: ['errors', 'types', 'graph'] },
   planning: { paths: ['runtime/planning/'], allow: ['errors', 'types', 'graph', 'ops', 'quantization'] },
 
+  tuningStore: { paths: ['runtime/planning/tuning-store.ts'], allow: ['errors', 'types'], packages: ['idb-keyval'] },
+
   // Backends: each knows the contract, none knows another.
   backend: { paths: ['runtime/backends/backend.ts'], allow: ['errors', 'types', 'graph', 'quantization'] },
   webgpu: {
@@ -75,8 +77,9 @@ export const layers: Readonly<Record<string, Layer>> = {
       'runtime/node-worker.ts',
       'runtime/remote-model.ts',
       'runtime/spawned-worker.ts',
+      'runtime/tuning.ts',
     ],
-    allow: ['errors', 'types', 'protocol', 'completions'],
+    allow: ['errors', 'types', 'protocol', 'completions', 'tuningStore'],
     packages: ['comlink'],
     node: 'dynamic',
   },
@@ -93,6 +96,7 @@ export const layers: Readonly<Record<string, Layer>> = {
       'graph',
       'models',
       'planning',
+      'tuningStore',
       'backend',
       'webgpu',
       'wasm',

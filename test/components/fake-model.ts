@@ -153,6 +153,10 @@ export class FakeModel implements Model {
     return Promise.reject(new WpError('internal', 'The fake has no benchmark.'));
   }
 
+  tune(): Promise<never> {
+    return Promise.reject(new WpError('internal', 'The fake has no kernels.'));
+  }
+
   dispose(): Promise<void> {
     this.disposed = true;
     return Promise.resolve();

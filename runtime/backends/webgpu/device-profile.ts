@@ -35,7 +35,7 @@ export interface DeviceProfile {
 
 /** Fields of a kernel's configuration, by the key that the ladder asks for: kernel, format and shape. */
 export interface TunedChoices {
-  get(key: string): object | undefined;
+  get(key: string, standard: object): object | undefined;
 }
 
 /** The profile of a device; features count only when the device was created with them. */

@@ -24,6 +24,13 @@ export class DeviceWatch {
   #lossError: WpError | undefined;
   #isLossExpected = false;
   readonly #waiting = new Set<(error: unknown) => void>();
+  /** When a step was begun or ended last. */
+  lastUse = 0;
+
+  /** For how long no step has run: 0 in the midst of one. */
+  get idleMs(): number {
+    return this.#waiting.size > 0 ? 0 : performance.now() - this.lastUse;
+  }
 
   constructor(device: GPUDevice) {
     this.lost = new Promise((resolve) => {
@@ -62,7 +69,11 @@ export class DeviceWatch {
   guard<T>(promise: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#waiting.add(reject);
-      promise.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+      this.lastUse = performance.now();
+      promise.then(resolve, reject).finally(() => {
+        this.#waiting.delete(reject);
+        this.lastUse = performance.now();
+      });
     });
   }
 

@@ -50,12 +50,16 @@ export async function createWebGpuBackend(options: WebGpuBackendOptions = {}): P
     profile.maxStorageBindingBytes,
     options.maxStorageBindingBytes ?? profile.maxStorageBindingBytes,
   );
-  return new WebGpuBackend(device, { ...profile, maxStorageBindingBytes }, describe(adapter.info));
+  const { vendor, architecture, device: model, description } = adapter.info;
+  // Browsers do not tell the driver's version, but some write it into the description.
+  const identity = [vendor, architecture, model, description, ...device.features].filter(Boolean).join(' ');
+  return new WebGpuBackend(device, { ...profile, maxStorageBindingBytes }, describe(adapter.info), identity);
 }
 
 export class WebGpuBackend implements Backend {
   readonly name = 'webgpu';
   readonly lost: Promise<{ message: string }>;
+  readonly tuning: { adapter: string; isSoftware: boolean };
   readonly #watch: DeviceWatch;
   readonly #pipelines: PipelineCache;
   readonly #programs = new Set<WebGpuProgram>();
@@ -65,7 +69,9 @@ export class WebGpuBackend implements Backend {
     readonly device: GPUDevice,
     readonly profile: DeviceProfile,
     readonly description: string,
+    adapter = '',
   ) {
+    this.tuning = { adapter, isSoftware: profile.isSoftware };
     this.#watch = new DeviceWatch(device);
     this.#pipelines = new PipelineCache(device);
     this.lost = this.#watch.lost;
@@ -73,7 +79,15 @@ export class WebGpuBackend implements Backend {
 
   async compile(graph: Graph, options: CompileOptions): Promise<WebGpuProgram> {
     this.#watch.check();
-    const program = new WebGpuProgram(this.device, this.profile, this.#watch, this.#pipelines, graph, options);
+    const tuned = options.tuned && (await import('./tuning/candidates.ts')).validChoices(this.profile, options.tuned);
+    const program = new WebGpuProgram(
+      this.device,
+      { ...this.profile, tuned },
+      this.#watch,
+      this.#pipelines,
+      graph,
+      options,
+    );
     for (const other of this.#programs) if (other.isDisposed) this.#programs.delete(other);
     this.#programs.add(program);
     try {

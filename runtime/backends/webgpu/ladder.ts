@@ -39,7 +39,7 @@ function tuned<Configuration extends object>(
   key: string,
   standard: Configuration,
 ): Configuration {
-  return { ...standard, ...profile.tuned?.get(key) };
+  return { ...standard, ...profile.tuned?.get(key, standard) };
 }
 
 interface MatrixShape {

@@ -14,6 +14,8 @@ import type {
   ProgramProfile,
   SampledStep,
   StepInputs,
+  TuneOptions,
+  TuningOutcome,
 } from '../backend.ts';
 import { BufferLedger } from './buffers.ts';
 import { ConstantPool } from './constants.ts';
@@ -22,6 +24,7 @@ import { deviceLostError, type DeviceWatch } from './device-watch.ts';
 import type { KernelCall } from './kernel-calls.ts';
 import type { KernelInstance, StepSizes } from './kernels/kernel.ts';
 import { partialsBytes } from './lower-attention.ts';
+import type { LoweringContext } from './lowering-context.ts';
 import { type PipelineCache } from './pipelines.ts';
 import { ReadbackPool } from './readback.ts';
 import { type CompiledPipelines, type ResolveBuffer, ScheduleRunner } from './schedule-runner.ts';
@@ -47,6 +50,7 @@ export class WebGpuProgram implements Program {
   readonly #graph: Graph;
   readonly #options: CompileOptions;
   readonly #profile: DeviceProfile;
+  readonly #context: Omit<LoweringContext, 'step'>;
   readonly #pipelines: PipelineCache;
   readonly #ledger: BufferLedger;
   readonly #readback: ReadbackPool;
@@ -91,6 +95,7 @@ export class WebGpuProgram implements Program {
     const { maxTokens, maxOutputs, contextLength } = options;
     const dims = { tokens: maxTokens, outputs: maxOutputs, batch: 1, context: contextLength, past: contextLength };
     const context = { graph, profile, weights: this.#weights, contextLength };
+    this.#context = context;
     this.#decode = new ScheduleRunner(graph, decodeSchedule(context, dims));
     this.#general = new ScheduleRunner(graph, generalSchedule(context, dims));
     this.#checkBindingSizes();
@@ -126,8 +131,11 @@ export class WebGpuProgram implements Program {
     // For one row of logits, so that generation never waits for one.
     const logits = this.#graph.outputs['logits']!;
     this.#readback.release(await this.#readback.create(this.#decode.valueBytes(logits)));
-    const partials = partialsBytes(this.#graph, this.#profile, contextLength);
-    this.#partials = await this.#ledger.create('other', 'attention partials', partials, storage);
+    this.#partials = await this.#createPartials(partialsBytes(this.#graph, this.#profile, contextLength));
+  }
+
+  #createPartials(bytes: number): Promise<GPUBuffer> {
+    return this.#ledger.create('other', 'attention partials', bytes, GPUBufferUsage.STORAGE);
   }
 
   async setWeight(name: string, matrix: PackedMatrix): Promise<void> {
@@ -186,6 +194,28 @@ export class WebGpuProgram implements Program {
         calls.map(({ kernel }) => ({ operation, variant: kernel.key })),
       ),
     };
+  }
+
+  async tune(options: TuneOptions): Promise<TuningOutcome> {
+    this.#checkUsable();
+    const { tuneProgram } = await import('./tuning/tune-program.ts');
+    return tuneProgram(
+      {
+        device: this.#device,
+        pipelines: this.#pipelines,
+        context: this.#context,
+        dims: this.#general.schedule.dims,
+        decode: this.#decode,
+        general: this.#general,
+        resolve: (reference) => this.#resource(reference),
+        // The smaller one stays until the program goes: a step may be reading it.
+        growPartials: async (bytes) => {
+          if (bytes > this.#partials!.size) this.#partials = await this.#createPartials(bytes);
+        },
+      },
+      this.#watch,
+      options,
+    );
   }
 
   dispose(): void {
