@@ -4,7 +4,7 @@
 
 /** Trials lengthen or shorten the code range by up to this many steps. */
 const REACH = 1;
-const TRIALS = 21;
+const TRIALS = 9;
 
 /** The scale of value = scale × (code − half); it may be negative, since there is one more code below zero than above. */
 export function fitScale(

@@ -13,7 +13,7 @@ import { codeBits, SUPERBLOCK, type PackedMatrix, type QuantFormat } from './for
 import { fitLine, fitScale, type Line } from './group-fit.ts';
 
 /** How often the superblock's numbers and the groups' integers are fitted to one another. */
-const ROUNDS = 2;
+const ROUNDS = 1;
 
 /**
  * Packs a matrix [rows, columns], row-major, in a format with two-level scales. `importance` [columns] says what an error

@@ -24,9 +24,7 @@ export const q2_k: BlockDecoder = (bytes, at, values, to) => {
 export const q3_k: BlockDecoder = (bytes, at, values, to) => {
   const d = half(bytes, at + 108);
   for (let group = 0; group < 16; group++) {
-    const low = (bytes[at + 96 + (group & 7)]! >> (group >> 3 ? 4 : 0)) & 15;
-    const high = (bytes[at + 104 + (group & 3)]! >> ((group >> 2) * 2)) & 3;
-    const scale = d * ((low | (high << 4)) - 32);
+    const scale = d * scale3(bytes, at + 96, group);
     const half128 = group >> 3;
     const source = at + 32 + half128 * 32 + (group & 1) * 16;
     const run = (group >> 1) & 3;
@@ -39,14 +37,21 @@ export const q3_k: BlockDecoder = (bytes, at, values, to) => {
   }
 };
 
+/** Scale `i` of the sixteen of a Q3_K block, of the 12 bytes from `at` on: 6 bits, −32 to 31. */
+export function scale3(bytes: Uint8Array, at: number, i: number): number {
+  const low = (bytes[at + (i & 7)]! >> (i >> 3 ? 4 : 0)) & 15;
+  const high = (bytes[at + 8 + (i & 3)]! >> ((i >> 2) * 2)) & 3;
+  return (low | (high << 4)) - 32;
+}
+
 /** Scale `i` of eight, of the 12 bytes from `at` on: 6 bits, whose upper ones are spread over the others' bytes. */
-function scale6(bytes: Uint8Array, at: number, i: number): number {
+export function scale6(bytes: Uint8Array, at: number, i: number): number {
   if (i < 4) return bytes[at + i]! & 63;
   return (bytes[at + 4 + i]! & 15) | ((bytes[at + i - 4]! >> 6) << 4);
 }
 
 /** Minimum `i` of eight. */
-function minimum6(bytes: Uint8Array, at: number, i: number): number {
+export function minimum6(bytes: Uint8Array, at: number, i: number): number {
   if (i < 4) return bytes[at + 4 + i]! & 63;
   return (bytes[at + 4 + i]! >> 4) | ((bytes[at + i]! >> 6) << 4);
 }

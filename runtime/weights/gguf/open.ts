@@ -142,10 +142,7 @@ function encodingOf(type: GgmlType): TensorEncoding {
     name: type.name,
     equals,
     decode: (bytes) => decodeBlocks(type, bytes),
-    repack(bytes, rows, columns) {
-      if (equals === undefined) throw new WpError('internal', `${type.name} is no row of the format table.`);
-      return repack(equals, bytes, rows, columns);
-    },
+    repack: (bytes, rows, columns) => repack(type.name, bytes, rows, columns),
   };
   encodings.set(type.name, encoding);
   return encoding;

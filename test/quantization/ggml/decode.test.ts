@@ -9,7 +9,9 @@ import { decodeBlocks, DECODED_TYPES } from '../../../runtime/quantization/ggml/
 import { grid, type GridName } from '../../../runtime/quantization/ggml/grids.ts';
 import { equalFormat, repack } from '../../../runtime/quantization/ggml/repack.ts';
 import { GGML_TYPES, type GgmlType } from '../../../runtime/quantization/ggml/types.ts';
+import { formatBytes } from '../../../runtime/quantization/formats.ts';
 import { unpackMatrix } from '../../../runtime/quantization/pack.ts';
+import { Random } from '../../support/random.ts';
 
 const fixture = (name: string): Uint8Array =>
   new Uint8Array(readFileSync(new URL(`./fixtures/${name}`, import.meta.url)));
@@ -59,13 +61,42 @@ describe('types of ggml', () => {
     });
   }
 
-  for (const name of ['Q4_0', 'Q8_0']) {
-    it(`${name} becomes ${equalFormat(name)} without loss`, () => {
-      const { bytes, numbers } = golden(name);
-      const packed = repack(equalFormat(name)!, bytes, 3, 32);
-      // Zeros of a negative scale may come back as +0: adding 0 makes both the same.
-      assert.deepEqual(bits(unpackMatrix(packed)), bits(numbers.map((value) => value + 0)));
-      assert.equal(packed.planes[0]!.length + packed.scales.byteLength, bytes.length, 'not a byte more');
+  it('are rows of the format table wherever the table can say them', () => {
+    const equal = DECODED_TYPES.filter((name) => equalFormat(name) !== undefined);
+    assert.deepEqual(
+      equal.map((name) => [name, equalFormat(name)]),
+      [
+        ['Q4_0', 'q4g32'],
+        ['Q4_1', 'q4g32m'],
+        ['Q5_0', 'q5g32'],
+        ['Q5_1', 'q5g32m'],
+        ['Q8_0', 'q8g32'],
+        ['Q2_K', 'q2k'],
+        ['Q3_K', 'q3k'],
+        ['Q4_K', 'q4k'],
+        ['Q5_K', 'q5k'],
+        ['Q6_K', 'q6k'],
+      ],
+    );
+  });
+
+  for (const name of DECODED_TYPES.filter((type) => equalFormat(type) !== undefined)) {
+    it(`${name} becomes ${equalFormat(name)} without loss and without growing`, () => {
+      const type = typeNamed(name);
+      const { bytes: goldenBytes } = golden(name);
+      const random = new Random(7);
+      const randomBytes = Uint8Array.from({ length: 60 * type.blockBytes }, () => random.integer(0, 255));
+      for (const bytes of [goldenBytes, randomBytes]) {
+        const blocks = bytes.length / type.blockBytes;
+        const rows = blocks % 3 === 0 ? 3 : 1;
+        const packed = repack(name, bytes, rows, (blocks / rows) * type.blockSize);
+        // Zeros of a negative scale may come back with the other sign: adding 0 makes both the same. A NaN is a NaN.
+        const normal = (values: Float32Array): Uint32Array =>
+          bits(values.map((value) => (Number.isNaN(value) ? NaN : value + 0)));
+        assert.deepEqual(normal(unpackMatrix(packed)), normal(decodeBlocks(type, bytes)));
+        const { total } = formatBytes(packed.format, packed.rows, packed.columns);
+        assert.equal(total, bytes.length, 'not a byte more');
+      }
     });
   }
 

@@ -126,8 +126,8 @@ describe('a GGUF file as a checkpoint', () => {
   });
 
   it('keeps the bits of Q4_0, and quantises what it decodes from other types', async () => {
-    const q4_1: Tensor = { name: 'blk.0.ffn_up.weight', dims: [32, 32], type: 3, bytes: new Uint8Array(32 * 20) };
-    const { checkpoint, config, conversions } = await open({ tensors: { 'blk.0.ffn_up.weight': q4_1 } });
+    const iq4: Tensor = { name: 'blk.0.ffn_up.weight', dims: [32, 32], type: 20, bytes: new Uint8Array(32 * 18) };
+    const { checkpoint, config, conversions } = await open({ tensors: { 'blk.0.ffn_up.weight': iq4 } });
     const { graph } = graphOf(config);
     const source = createWeightSource(checkpoint, graph);
     const stored = new Map(graph.weights.map((weight) => [weight.name, source.storedFormat(weight)]));
@@ -143,7 +143,7 @@ describe('a GGUF file as a checkpoint', () => {
       reasons.some((reason) => /5 matrices|6 matrices/.test(reason) && /Q4_0: kept as q4g32/.test(reason)),
       reasons.join('\n'),
     );
-    assert.ok(reasons.some((reason) => /1 matrix stored as Q4_1: decoded exactly, then quantised again/.test(reason)));
+    assert.ok(reasons.some((reason) => /1 matrix stored as IQ4_NL: decoded exactly, then quantised again/.test(reason)));
     // A block of the scale 1 and codes of 8: zeros, whatever the format.
     for (const format of [FORMATS.q4g32, FORMATS.q8g32, FORMATS.f16]) {
       const weights = await weightsOf(checkpoint, graph, format);
