@@ -62,8 +62,12 @@ export class EncoderGraphBuilder extends GraphBuilder {
     return this.operation('normalizeRows', [x], { epsilon });
   }
 
-  scaleColumns(x: ValueId, weight: string): ValueId {
-    return this.operation('scaleColumns', [x], { weight });
+  scaleColumns(x: ValueId, attributes: OperationAttributes['scaleColumns']): ValueId {
+    return this.operation('scaleColumns', [x], attributes);
+  }
+
+  concatColumns(a: ValueId, b: ValueId): ValueId {
+    return this.operation('concatColumns', [a, b], {});
   }
 
   tableRows(attributes: OperationAttributes['tableRows']): ValueId {

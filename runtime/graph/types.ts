@@ -135,8 +135,10 @@ export interface OperationAttributes {
   meanRows: Record<string, never>;
   /** (x [n, columns]) → x / max(‖x‖, epsilon), row by row. */
   normalizeRows: { epsilon: number };
-  /** (x [n, columns]) → x with each column multiplied by its number of the weight. */
-  scaleColumns: { weight: string };
+  /** (x [n, columns]) → x × factor, each column multiplied by its number of the weight if there is one. */
+  scaleColumns: { weight?: string | undefined; factor: number };
+  /** (a [n, first], b [n, second]) → [n, first + second] */
+  concatColumns: Record<string, never>;
   /** () → [count, columns]: the rows of a table (a vector of rows·columns numbers), over and over. */
   tableRows: { weight: string; count: number; columns: number };
   /** (x [n, columns]) → x + the rows of a table, over and over: row i gets row i mod rows. */

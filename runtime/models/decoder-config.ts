@@ -99,7 +99,7 @@ const ACTIVATIONS = {
 } as const;
 
 /** Fields that do not change what a trained model computes: training, bookkeeping, defaults of other programs. */
-const HARMLESS: ReadonlySet<string> = new Set([
+export const HARMLESS: ReadonlySet<string> = new Set([
   ...['_name_or_path', 'name_or_path', 'transformers_version', 'torch_dtype', 'dtype', 'use_cache', 'tokenizer_class'],
   ...['initializer_range', 'attention_dropout', 'hidden_dropout', 'resid_pdrop', 'embd_pdrop', 'dropout'],
   ...['pretraining_tp', 'is_llama_config', 'neftune_noise_alpha', 'unsloth_version', 'unsloth_fixed', 'license'],

@@ -12,7 +12,7 @@ import { layerNorm } from './layer-norm.ts';
 import type { OperationDefinition } from './operation.ts';
 import { meanRows, normalizeRows } from './pooling.ts';
 import { rotate } from './rotate.ts';
-import { addTable, prependRows, scaleColumns, tableRows } from './tables.ts';
+import { addTable, concatColumns, prependRows, scaleColumns, tableRows } from './tables.ts';
 import { unfold } from './unfold.ts';
 import { upsample } from './upsample.ts';
 
@@ -25,6 +25,7 @@ export const ENCODER_OPERATIONS: { readonly [Name in EncoderOperationName]: Oper
   meanRows,
   normalizeRows,
   scaleColumns,
+  concatColumns,
   tableRows,
   addTable,
   prependRows,

@@ -107,31 +107,62 @@ export const prependRows: OperationDefinition<'prependRows'> = {
   cost: (_, { weight }, context) => ({ flops: 0, bytes: context.weightBytes(weight) }),
 };
 
-/** Each column of x times its number of the weight [columns]: the layer scale of DINOv2. */
+/** x times a factor, and each column times its number of the weight [columns]: the layer scale of DINOv2, or a mean of two. */
 export const scaleColumns: OperationDefinition<'scaleColumns'> = {
   name: 'scaleColumns',
   inputs: ['x'],
   outputs: ['scaled'],
-  weights: ({ weight }) => [weight],
+  weights: ({ weight }) => (weight === undefined ? [] : [weight]),
   states: () => [],
 
   shape(inputs, { weight }, context) {
     expectInputs('scaleColumns', inputs.length, 1);
     const [n, columns] = expectMatrix('scaleColumns', 'x', inputs[0]);
-    const length = expectVector('scaleColumns', weight, context.weightShape(weight));
-    expectDim('scaleColumns', `the length of ${weight}`, length, columns);
+    if (weight !== undefined) {
+      const length = expectVector('scaleColumns', weight, context.weightShape(weight));
+      expectDim('scaleColumns', `the length of ${weight}`, length, columns);
+    }
     return [[n, columns]];
   },
 
-  reference([x], { weight }, context) {
-    const scales = context.weight(weight).data;
-    return [
-      tensor(
-        x!.shape,
-        Float32Array.from(x!.data, (value, i) => value * scales[i % scales.length]!),
-      ),
-    ];
+  reference([x], { weight, factor }, context) {
+    const scales = weight === undefined ? Float32Array.of(1) : context.weight(weight).data;
+    return [tensor(x!.shape, Float32Array.from(x!.data, (value, i) => value * factor * scales[i % scales.length]!))];
   },
 
-  cost: ([x], { weight }, context) => ({ flops: x![0]! * x![1]!, bytes: context.weightBytes(weight) }),
+  cost: ([x], { weight }, context) => ({
+    flops: x![0]! * x![1]!,
+    bytes: weight === undefined ? 0 : context.weightBytes(weight),
+  }),
+};
+
+/** The columns of a [n, …], then those of b [n, …]. */
+export const concatColumns: OperationDefinition<'concatColumns'> = {
+  name: 'concatColumns',
+  inputs: ['a', 'b'],
+  outputs: ['rows'],
+  weights: () => [],
+  states: () => [],
+
+  shape(inputs) {
+    expectInputs('concatColumns', inputs.length, 2);
+    const [n, first] = expectMatrix('concatColumns', 'a', inputs[0]);
+    const [m, second] = expectMatrix('concatColumns', 'b', inputs[1]);
+    expectDim('concatColumns', 'the rows of b', m, n);
+    expectThat('concatColumns', typeof first === 'number' && typeof second === 'number', 'the columns must be known.');
+    return [[n, (first as number) + (second as number)]];
+  },
+
+  reference([a, b]) {
+    const [n, first] = a!.shape as readonly [number, number];
+    const second = b!.shape[1]!;
+    const out = tensor([n, first + second]);
+    for (let row = 0; row < n; row++) {
+      out.data.set(a!.data.subarray(row * first, (row + 1) * first), row * (first + second));
+      out.data.set(b!.data.subarray(row * second, (row + 1) * second), row * (first + second) + first);
+    }
+    return [out];
+  },
+
+  cost: () => ({ flops: 0, bytes: 0 }),
 };
