@@ -4,10 +4,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deviceMatrix, matrixBindings } from '../../runtime/backends/webgpu/device-matrix.ts';
 import { weightBindings } from '../../runtime/backends/webgpu/kernels/weight-format.wgsl.ts';
+import { twoLevelScales } from '../../runtime/backends/webgpu/two-level-scales.ts';
 import { formatBytes, FORMATS, type FormatName, isQuantized } from '../../runtime/quantization/formats.ts';
 import { Random } from '../support/random.ts';
 import { randomMatrix } from './kernel-case.ts';
 
+await twoLevelScales.load();
 const COLUMNS = 256;
 
 function bytesOf(format: FormatName, firstRow: number, rows: number): number {

@@ -3,6 +3,7 @@
 import { expect } from '@esm-bundle/chai';
 import { createWebGpuBackend, type WebGpuBackend } from '../../runtime/backends/webgpu/index.ts';
 import { PipelineCache } from '../../runtime/backends/webgpu/pipelines.ts';
+import { twoLevelScales } from '../../runtime/backends/webgpu/two-level-scales.ts';
 import { Random } from '../support/random.ts';
 import { skip } from '../support/skip.ts';
 import type { KernelCase } from './kernel-case.ts';
@@ -18,6 +19,7 @@ export function describeKernels(title: string, cases: readonly KernelCase[]): vo
     before(async function () {
       const missing = await missingGpu();
       if (missing) skip(this, missing);
+      await twoLevelScales.load();
       backend = await createWebGpuBackend();
       pipelines = new PipelineCache(backend.device);
     });

@@ -2,13 +2,15 @@
 
 import { WpError } from '../../errors.ts';
 import type { Graph } from '../../graph/types.ts';
+import { hasScaleCodes } from '../../quantization/formats.ts';
 import type { Backend, CompileOptions } from '../backend.ts';
 import { BROWSER_PROFILES, type BrowserEngine, browserEngine } from './browser-profiles.ts';
 import { type DeviceProfile, deviceProfile } from './device-profile.ts';
 import { DeviceWatch } from './device-watch.ts';
-import { loadMatrixKernels } from './matrix-kernels.ts';
+import { matrixKernels } from './matrix-kernels.ts';
 import { PipelineCache } from './pipelines.ts';
 import { WebGpuProgram } from './program.ts';
+import { twoLevelScales } from './two-level-scales.ts';
 
 export interface WebGpuBackendOptions {
   /** Default `high-performance`: on laptops with two GPUs the fast one. */
@@ -44,7 +46,7 @@ export async function createWebGpuBackend(options: WebGpuBackendOptions = {}): P
   const device = await requestDevice(adapter, options.withoutFeatures ?? []);
   const engine = options.browser ?? browserEngine(globalThis.navigator?.userAgent ?? '');
   const offered = deviceProfile(device, adapter.info, BROWSER_PROFILES[engine]);
-  const hasMatrices = offered.subgroupMatrix && (await isValid(device, (await loadMatrixKernels()).matrixProbe()));
+  const hasMatrices = offered.subgroupMatrix && (await isValid(device, (await matrixKernels.load()).matrixProbe()));
   const profile = { ...offered, subgroupMatrix: hasMatrices };
   const maxStorageBindingBytes = Math.min(
     profile.maxStorageBindingBytes,
@@ -79,6 +81,7 @@ export class WebGpuBackend implements Backend {
 
   async compile(graph: Graph, options: CompileOptions): Promise<WebGpuProgram> {
     this.#watch.check();
+    if ([...options.formats.values()].some(hasScaleCodes)) await twoLevelScales.load();
     const tuned = options.tuned && (await import('./tuning/candidates.ts')).validChoices(this.profile, options.tuned);
     const program = new WebGpuProgram(
       this.device,

@@ -51,7 +51,7 @@ export function lowerLinear(operation: Operation & { op: 'linear' }, context: Lo
       const tile = matmulMatrixConfiguration(profile, { format, rows, columns, tokens: mostTokens });
       if (tile && format !== 'f32') {
         const variant = { kernel: 'matmulMatrix', format, hasBias, ...tile } as const;
-        return call(matrixKernels().matmulMatrixKernel, variant, shape, buffers);
+        return call(matrixKernels.get().matmulMatrixKernel, variant, shape, buffers);
       }
       const columnMultiple = columnMultipleOf(columns);
       const configuration = matmulConfiguration(profile, { format, rows, columns });

@@ -2,8 +2,8 @@
 // chunks. What is loaded and what it means are apart, so that a kernel may load early. device-matrix.ts says how they lie.
 
 import { type QuantFormat, SUPERBLOCK } from '../../../quantization/formats.ts';
+import { twoLevelScales } from '../two-level-scales.ts';
 import { float } from './kernel.ts';
-import { twoLevelText } from './weight-scale-codes.wgsl.ts';
 import { FLOAT_VECTORS, perGroup, type ScaleText } from './weight-scale-text.ts';
 
 export interface ChunkScales {
@@ -31,7 +31,7 @@ export function chunkScales(format: QuantFormat, columns: number): ChunkScales {
   const text = (superblocks: string, factor: number): ScaleText =>
     format.scale === 'f16'
       ? oneLevelText(groups, Math.max(1, format.groupSize / columns), hasMinimums, factor)
-      : twoLevelText(format, format.scale.bits, groups, SUPERBLOCK / columns, superblocks, factor);
+      : twoLevelScales.get().twoLevelText(format, format.scale.bits, groups, SUPERBLOCK / columns, superblocks, factor);
   const { element, raw } = text('', 1);
   return {
     groups,
