@@ -67,6 +67,11 @@ export interface Program {
   /** Runs one step; resolves to the logits [outputs, vocabulary], a fresh array. Rejects with `device-lost`. */
   run(inputs: StepInputs): Promise<Float32Array>;
   /**
+   * A copy of another output of the graph as the last step left it, [tokens or outputs of the step, columns]: calibration
+   * reads activations so. Undefined where the backend keeps nothing but the logits.
+   */
+  readOutput?(name: string): Float32Array;
+  /**
    * Sampling on the device, for the decode loop to run ahead: the next step starts before the last token is read. Undefined
    * where the backend leaves sampling to the host.
    */

@@ -32,6 +32,8 @@ export interface Compiled {
   /** Addresses of the graph's inputs and outputs. */
   inputs: Readonly<Record<string, number>>;
   logits: { address: number; columns: number };
+  /** All outputs of the graph, the logits among them: they keep their places until the step has ended. */
+  outputs: Readonly<Record<string, { address: number; columns: number; rows: RowKind }>>;
   /** Ids below this have a row in the table of embeddings. */
   vocabulary: number;
   headDim: number;
@@ -128,6 +130,12 @@ class Compiler {
       units: this.#units,
       inputs: Object.fromEntries(Object.entries(graph.inputs).map(([name, id]) => [name, this.#address(id)])),
       logits: { address: this.#address(logits), columns: this.#columns(logits) },
+      outputs: Object.fromEntries(
+        Object.entries(graph.outputs).map(([name, id]) => [
+          name,
+          { address: this.#address(id), columns: this.#columns(id), rows: this.#rowKind(id) },
+        ]),
+      ),
       vocabulary: this.#weight(embed.attributes.weight).rows,
       headDim: rotary === undefined ? 0 : this.#columns(rotary),
       staging,

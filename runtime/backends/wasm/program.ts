@@ -72,6 +72,14 @@ export class WasmProgram implements Program {
     return new Float32Array(memory.buffer, address, outputRows.length * columns).slice();
   }
 
+  readOutput(name: string): Float32Array {
+    const { compiled, memory } = this.#alive();
+    const output = compiled.outputs[name];
+    if (!output) throw new WpError('invalid-argument', `The graph has no output ${name}.`);
+    const rows = new DataView(memory.buffer).getUint32(STEP_FIELDS[output.rows], true);
+    return new Float32Array(memory.buffer, output.address, rows * output.columns).slice();
+  }
+
   memory(): MemoryUse {
     if (!this.#parts) return { weights: 0, keyValueCache: 0, activations: 0, other: 0 };
     return { ...this.#parts.compiled.arena.bytes };
