@@ -129,6 +129,19 @@ export interface ProgramProfile {
   kernels: readonly { operation: string; variant: string }[];
 }
 
+/** An encoder's program: texts or images in, vectors out; it keeps nothing between steps. */
+export interface EncoderProgram extends Pick<Program, 'setWeight' | 'ready' | 'memory' | 'dispose'> {
+  /**
+   * Runs one step on inputs by name, as `EncoderModel.text.inputs` and `.vision.inputs` make them (models/encoders/index.ts);
+   * the numbers of rows follow from their lengths. Resolves to the graph's outputs by name, row after row, fresh arrays.
+   * Inputs are copied before the promise is returned. Rejects with `invalid-argument` for lengths that do not fit together
+   * or exceed what was compiled for, and with `device-lost`.
+   */
+  run(inputs: Readonly<Record<string, Int32Array | Float32Array>>): Promise<Record<string, Float32Array<ArrayBuffer>>>;
+}
+
+export type EncoderCompileOptions = Omit<CompileOptions, 'contextLength'>;
+
 export interface Backend {
   readonly name: 'webgpu' | 'wasm';
   /** A sentence for people: adapter or thread count. */
@@ -136,6 +149,8 @@ export interface Backend {
   /** Of backends whose programs can be tuned: what names the device among others, and whether it is one worth tuning. */
   readonly tuning?: { readonly adapter: string; readonly isSoftware: boolean } | undefined;
   compile(graph: Graph, options: CompileOptions): Promise<Program>;
+  /** For graphs of `EncoderModel` (models/encoders/index.ts). Fetches the encoders' kernels with the first one. */
+  compileEncoder?(graph: Graph, options: EncoderCompileOptions): Promise<EncoderProgram>;
   /** Resolves when the device is lost for a reason other than `dispose()`; never, on backends that cannot lose it. */
   readonly lost: Promise<{ message: string }>;
   dispose(): void;

@@ -78,8 +78,8 @@ export class EncoderGraphBuilder extends GraphBuilder {
     return this.operation('addTable', [x], { weight });
   }
 
-  prependRows(x: ValueId, attributes: OperationAttributes['prependRows']): ValueId {
-    return this.operation('prependRows', [x], attributes);
+  insertRows(x: ValueId, attributes: OperationAttributes['insertRows']): ValueId {
+    return this.operation('insertRows', [x], attributes);
   }
 
   unfold(x: ValueId, attributes: OperationAttributes['unfold']): ValueId {

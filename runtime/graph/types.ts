@@ -56,6 +56,8 @@ export interface Weight {
   role: WeightRole;
   /** Layer index, or undefined outside the layers. */
   layer?: number | undefined;
+  /** Queries, keys and values of different kinds (of bits, say) are not stacked; undefined is a kind too. */
+  kind?: string | undefined;
 }
 
 /** State that outlives a run: the KV cache. Planned, metered, cut and saved by name. */
@@ -143,8 +145,8 @@ export interface OperationAttributes {
   tableRows: { weight: string; count: number; columns: number };
   /** (x [n, columns]) → x + the rows of a table, over and over: row i gets row i mod rows. */
   addTable: { weight: string };
-  /** (x [groups·every, columns]) → [groups·(rows + every), columns]: the table's rows before each group of `every` rows. */
-  prependRows: { weight: string; every: number };
+  /** (x [groups·every, columns]) → [groups·(rows + every), columns]: the table's rows in each group of `every`, after `at` of them. */
+  insertRows: { weight: string; every: number; at: number };
   /** (x [images·height·width, channels]) → [images·outHeight·outWidth, channels·kernel area]: what a kernel sees, (channel, y, x). */
   unfold: ConvGeometry;
   /** (x [images·height·width, channels]) → [images·outHeight·outWidth, features]; weight [features, channels/groups·kernel area]. */

@@ -12,7 +12,7 @@ import { layerNorm } from './layer-norm.ts';
 import type { OperationDefinition } from './operation.ts';
 import { meanRows, normalizeRows } from './pooling.ts';
 import { rotate } from './rotate.ts';
-import { addTable, concatColumns, prependRows, scaleColumns, tableRows } from './tables.ts';
+import { addTable, concatColumns, insertRows, scaleColumns, tableRows } from './tables.ts';
 import { unfold } from './unfold.ts';
 import { upsample } from './upsample.ts';
 
@@ -28,7 +28,7 @@ export const ENCODER_OPERATIONS: { readonly [Name in EncoderOperationName]: Oper
   concatColumns,
   tableRows,
   addTable,
-  prependRows,
+  insertRows,
   unfold,
   conv2d,
   convTranspose2d,

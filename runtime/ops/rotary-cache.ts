@@ -15,7 +15,8 @@ import { normRows } from './rms-norm.ts';
  *
  * qkv [tokens, (heads + 2·keyValueHeads)·headDim]: a row is queries | keys | values, each by heads. rotary
  * [tokens, headDim]: a row is cos(headDim/2) | sin(headDim/2) of the token's position, scaling included. Result: rotated
- * queries [tokens, heads·headDim]. Authored form: (queries, keys, values, rotary); the pass fuse-qkv stacks them.
+ * queries [tokens, heads·headDim]. Or (queries, keys, values, rotary), as families write it: the pass fuse-qkv stacks the
+ * three where their weights are of one kind.
  *
  * With queryNorm and keyNorm ([headDim]) each head's query and key is first normed (rmsNorm with epsilon). The rotation
  * pairs i with i + headDim/2, as Hugging Face checkpoints want it (rotate_half):
@@ -27,7 +28,6 @@ import { normRows } from './rms-norm.ts';
 export const rotaryCache: OperationDefinition<'rotaryCache'> = {
   name: 'rotaryCache',
   inputs: ['qkv', 'rotary'],
-  authoredInputs: ['queries', 'keys', 'values', 'rotary'],
   outputs: ['queries'],
   weights: ({ queryNorm, keyNorm }) => [queryNorm, keyNorm].filter((name) => name !== undefined),
   states: ({ keyState, valueState }) => [keyState, valueState],

@@ -76,30 +76,37 @@ export const addTable: OperationDefinition<'addTable'> = {
   cost: ([x], { weight }, context) => ({ flops: x![0]! * x![1]!, bytes: context.weightBytes(weight) }),
 };
 
-export const prependRows: OperationDefinition<'prependRows'> = {
-  name: 'prependRows',
+export const insertRows: OperationDefinition<'insertRows'> = {
+  name: 'insertRows',
   inputs: ['x'],
   outputs: ['rows'],
   weights: ({ weight }) => [weight],
   states: () => [],
 
-  shape(inputs, { weight, every }, context) {
-    expectInputs('prependRows', inputs.length, 1);
-    const [n, columns] = expectMatrix('prependRows', 'x', inputs[0]);
-    const rows = tableRowCount('prependRows', weight, context.weightShape(weight), columns);
+  shape(inputs, { weight, every, at }, context) {
+    expectInputs('insertRows', inputs.length, 1);
+    const [n, columns] = expectMatrix('insertRows', 'x', inputs[0]);
+    const rows = tableRowCount('insertRows', weight, context.weightShape(weight), columns);
     const groups = typeof n === 'number' ? n / every : NaN;
-    expectThat('prependRows', Number.isInteger(groups), `${String(n)} rows are no groups of ${every}.`);
+    expectThat('insertRows', Number.isInteger(groups), `${String(n)} rows are no groups of ${every}.`);
+    expectThat(
+      'insertRows',
+      Number.isInteger(at) && at >= 0 && at <= every,
+      `rows cannot be put at ${at} of ${every}.`,
+    );
     return [[groups * (rows + every), columns]];
   },
 
-  reference([x], { weight, every }, context) {
+  reference([x], { weight, every, at }, context) {
     const [n, columns] = x!.shape as readonly [number, number];
     const table = context.weight(weight).data;
     const group = table.length + every * columns;
     const out = tensor([(n / every) * (group / columns), columns]);
     for (let i = 0; i < n / every; i++) {
-      out.data.set(table, i * group);
-      out.data.set(x!.data.subarray(i * every * columns, (i + 1) * every * columns), i * group + table.length);
+      const rows = x!.data.subarray(i * every * columns, (i + 1) * every * columns);
+      out.data.set(rows.subarray(0, at * columns), i * group);
+      out.data.set(table, i * group + at * columns);
+      out.data.set(rows.subarray(at * columns), i * group + at * columns + table.length);
     }
     return [out];
   },
@@ -127,7 +134,12 @@ export const scaleColumns: OperationDefinition<'scaleColumns'> = {
 
   reference([x], { weight, factor }, context) {
     const scales = weight === undefined ? Float32Array.of(1) : context.weight(weight).data;
-    return [tensor(x!.shape, Float32Array.from(x!.data, (value, i) => value * factor * scales[i % scales.length]!))];
+    return [
+      tensor(
+        x!.shape,
+        Float32Array.from(x!.data, (value, i) => value * factor * scales[i % scales.length]!),
+      ),
+    ];
   },
 
   cost: ([x], { weight }, context) => ({
