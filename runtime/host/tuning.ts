@@ -38,7 +38,7 @@ export class DeviceTuning {
     if (!tuning)
       throw new WpError('unsupported-operation', `Kernels are tuned on WebGPU; this model runs on ${backend}.`);
     const identity = { adapter: tuning.adapter, browser: `${name} ${version}` };
-    return new DeviceTuning(identity, await readTuning(identity));
+    return new DeviceTuning(identity, await readTuning(identity).catch(unstored));
   }
 
   /** Choices for `CompileOptions.tuned`. */
@@ -60,7 +60,7 @@ export class DeviceTuning {
     // What does not fit a whole budget would spend the next one as well.
     const skipped = measured.length === 0 ? remaining.slice(0, 1) : [];
     // Another model may have written since.
-    const latest = await readTuning(this.#identity);
+    const latest = await readTuning(this.#identity).catch(unstored);
     const isOld = (key: string): boolean => !measured.includes(key) && !skipped.includes(key);
     const record: TuningRecord = {
       ...this.#identity,
@@ -70,7 +70,7 @@ export class DeviceTuning {
       choices: [...(latest?.choices ?? []).filter(({ key }) => isOld(key)), ...choices],
       skipped: [...(latest?.skipped ?? []).filter(isOld), ...skipped],
     };
-    if (measured.length + skipped.length > 0) await writeTuning(record);
+    if (measured.length + skipped.length > 0) await writeTuning(record).catch(unstored);
     this.#record = record;
     return { record, measured, remaining, milliseconds };
   }
@@ -84,4 +84,9 @@ export class DeviceTuning {
     }, BACKGROUND_DELAY_MS);
     signal.addEventListener('abort', () => clearTimeout(start), { once: true });
   }
+}
+
+/** A page may be denied its storage: models run there all the same, and tune anew each time. */
+function unstored(reason: unknown): undefined {
+  console.warn('wp-models: the choices of tuning cannot be stored here.', reason);
 }

@@ -1,7 +1,7 @@
 // Tunes a program: measures what candidates.ts lists, on the program's own weights, in the pauses between its steps; takes
 // what wins; and checks that whole steps have become no slower. What it measures leaves no trace in the program.
 
-import { throwIfAborted } from '../../../errors.ts';
+import { isAbortError, throwIfAborted, WpError } from '../../../errors.ts';
 import type { TuneOptions, TuningOutcome } from '../../backend.ts';
 import type { TuningChoice } from '../../../types.ts';
 import { BufferLedger } from '../buffers.ts';
@@ -35,7 +35,13 @@ export async function tuneProgram(
   options: TuneOptions,
 ): Promise<TuningOutcome> {
   const tuning = new Tuning(program, watch, options);
-  return Promise.race([tuning.run(), watch.failure]);
+  try {
+    return await Promise.race([tuning.run(), watch.failure]);
+  } catch (thrown) {
+    // Some browsers fail what the loss of a device broke before they tell of the loss.
+    if (!(thrown instanceof WpError) && !isAbortError(thrown)) await watch.settle();
+    throw thrown;
+  }
 }
 
 /** Not a failure: the rest is left for another time. */
