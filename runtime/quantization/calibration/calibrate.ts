@@ -1,0 +1,130 @@
+// Runs a text through a model and gathers, for every matrix, what it is multiplied by. Windows of the text are read as a
+// prompt is; what the model would say next is of no interest here.
+
+import { throwIfAborted, WpError } from '../../errors.ts';
+import type { Backend, Program } from '../../backends/backend.ts';
+import { lower } from '../../graph/passes/index.ts';
+import type { Graph, Weight } from '../../graph/types.ts';
+import type { ColumnStatistics } from '../column-statistics.ts';
+import { FORMATS, type PackedMatrix, type WeightFormat } from '../formats.ts';
+import { MomentSums } from './moments.ts';
+import { tapLinears, type Tap } from './tap.ts';
+
+/** A model to be measured: its graph, and where its weights come from (weights/weight-source.ts has one). */
+export interface CalibrationModel {
+  /** As a family writes it, or lowered. */
+  graph: Graph;
+  backend: Backend;
+  /** Every weight of the lowered graph once, in these formats. */
+  weights: (
+    graph: Graph,
+    formats: ReadonlyMap<string, WeightFormat>,
+    signal?: AbortSignal,
+  ) => AsyncIterable<{ name: string; matrix: PackedMatrix }>;
+  /** See StepInputs.rotary. */
+  rotaryRows: (past: number, tokens: number) => Float32Array;
+}
+
+export interface CalibrateOptions {
+  /** `moments`: what GPTQ needs, too; takes columns² numbers a matrix. */
+  gather?: 'squares' | 'moments' | undefined;
+  /** Of matrices while they are measured. Default f16. */
+  format?: WeightFormat | undefined;
+  /** Called after each window. */
+  onProgress?: ((done: number, all: number) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** By the checkpoint tensor's name. */
+export type Calibration = ReadonlyMap<string, ColumnStatistics>;
+
+/** Tokens of one step. */
+const CHUNK = 128;
+
+/**
+ * Statistics of the inputs of every matrix over windows of tokens; windows share nothing, each begins an empty cache.
+ * Throws `unsupported-operation` when the backend does not give activations.
+ */
+export async function calibrate(
+  model: CalibrationModel,
+  windows: readonly (readonly number[])[],
+  { gather = 'squares', format = FORMATS.f16, onProgress, signal }: CalibrateOptions = {},
+): Promise<Calibration> {
+  const { graph, taps } = tapLinears(lower(model.graph));
+  const sums = new Map<Tap, MomentSums>(taps.map((tap) => [tap, new MomentSums(tap.columns, gather === 'moments')]));
+  const longest = windows.reduce((most, { length }) => Math.max(most, length), 1);
+  const program = await compileWhole(model, graph, longest, format, signal);
+  try {
+    for (const [i, window] of windows.entries()) {
+      for (let start = 0; start < window.length; start += CHUNK) {
+        throwIfAborted(signal);
+        const tokens = window.slice(start, start + CHUNK);
+        await runStep(program, model, tokens, start);
+        for (const [tap, sum] of sums) sum.add(readOutput(program, tap.output));
+      }
+      onProgress?.(i + 1, windows.length);
+    }
+  } finally {
+    program.dispose();
+  }
+  const result = new Map<string, ColumnStatistics>();
+  for (const [tap, sum] of sums) {
+    const means = sum.means();
+    for (const tensor of tap.tensors) result.set(tensor, means);
+  }
+  return result;
+}
+
+/** A program of a lowered graph for windows of at most `longest` tokens, with its weights. */
+export async function compileWhole(
+  model: CalibrationModel,
+  graph: Graph,
+  longest: number,
+  format: WeightFormat,
+  signal: AbortSignal | undefined,
+): Promise<Program> {
+  const formats = new Map(graph.weights.map((weight) => [weight.name, isMatrix(weight) ? format : FORMATS.f32]));
+  const tokens = Math.min(CHUNK, longest);
+  const program = await model.backend.compile(graph, {
+    formats,
+    contextLength: longest,
+    maxTokens: tokens,
+    maxOutputs: tokens,
+  });
+  try {
+    for await (const { name, matrix } of model.weights(graph, formats, signal)) await program.setWeight(name, matrix);
+    await program.ready();
+    return program;
+  } catch (thrown) {
+    program.dispose();
+    throw thrown;
+  }
+}
+
+export function isMatrix({ shape }: Weight): boolean {
+  return shape.length > 1;
+}
+
+/** One step of at most CHUNK tokens, all of whose rows are outputs. */
+export async function runStep(
+  program: Program,
+  model: CalibrationModel,
+  tokens: readonly number[],
+  past: number,
+): Promise<Float32Array> {
+  return program.run({
+    tokenIds: Int32Array.from(tokens),
+    rotary: model.rotaryRows(past, tokens.length),
+    outputRows: Int32Array.from(tokens.keys()),
+    past,
+  });
+}
+
+function readOutput(program: Program, name: string): Float32Array {
+  if (program.readOutput) return program.readOutput(name);
+  throw new WpError(
+    'unsupported-operation',
+    'This backend does not give the activations that calibration reads.',
+    'Calibrate on the WASM backend.',
+  );
+}
