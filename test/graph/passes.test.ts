@@ -44,6 +44,7 @@ function randomOptions(random: Random): TinyDecoderOptions {
     window: random.boolean() ? random.integer(1, 6) : undefined,
     hasBias: random.boolean(),
     hasQueryKeyNorm: random.boolean(),
+    hasValuesApart: random.boolean(),
     isTied: random.boolean(),
     activation: random.boolean() ? 'silu' : 'gelu-tanh',
   };
@@ -115,6 +116,18 @@ describe('passes', () => {
       'linear',
     ]);
     assert.equal(ops(3).length - ops(2).length, 9);
+  });
+
+  test('queries, keys and values of different kinds stay apart', () => {
+    const lowered = lower(tinyDecoder({ ...TINY_DECODER, layers: 1, hasBias: true, hasValuesApart: true }));
+    const rotary = lowered.operations.find(({ op }) => op === 'rotaryCache')!;
+    assert.equal(rotary.inputs.length, 4);
+    assert.deepEqual(
+      lowered.weights.filter(({ role }) => role === 'attention-qkv').map(({ name }) => name),
+      ['layers.0.q', 'layers.0.k', 'layers.0.v'],
+    );
+    assert.ok(lowered.weights.some(({ name }) => name === 'layers.0.gate+layers.0.up'));
+    assert.deepEqual(lower(lowered), lowered);
   });
 
   test('stacked weights keep their parts, role, layer and place', () => {

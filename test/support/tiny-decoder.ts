@@ -17,6 +17,8 @@ export interface TinyDecoderOptions {
   hasQueryKeyNorm: boolean;
   isTied: boolean;
   activation: 'silu' | 'gelu-tanh';
+  /** The values' weights are of another kind than those of queries and keys: they are not stacked. */
+  hasValuesApart?: boolean;
 }
 
 export const TINY_DECODER: TinyDecoderOptions = {
@@ -104,5 +106,8 @@ export function tinyDecoder(options: TinyDecoderOptions = TINY_DECODER): Graph {
   const normed = b.rmsNorm(last, { weight: b.weight('norm', { shape: [columns], role: 'norm' }), epsilon });
   const head = options.isTied ? table : b.weight('head', { shape: [vocabulary, columns], role: 'output' });
   b.output('logits', b.linear(normed, head));
-  return b.build();
+  const graph = b.build();
+  if (!options.hasValuesApart) return graph;
+  const isValues = (name: string): boolean => /\.v$/.test(name);
+  return { ...graph, weights: graph.weights.map((w) => (isValues(w.name) ? { ...w, kind: 'other' } : w)) };
 }

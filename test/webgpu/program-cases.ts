@@ -28,6 +28,8 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
   { name: 'biases, untied output', decoder: { hasBias: true, isTied: false }, format: 'q4g32' },
   { name: 'query and key norms, gelu', decoder: { hasQueryKeyNorm: true, activation: 'gelu-tanh' }, format: 'q8g32' },
   { name: 'window', decoder: { window: 9 }, format: 'q4g32' },
+  { name: 'values apart', decoder: { hasValuesApart: true, hasBias: true }, format: 'q4g32' },
+  { name: 'values apart, norms', decoder: { hasValuesApart: true, hasQueryKeyNorm: true }, format: 'q8g32' },
   { name: 'seven queries a key', decoder: { heads: 14, keyValueHeads: 2, headDim: 64 }, format: 'q4g32' },
   { name: 'columns of no multiple of 8', decoder: { columns: 44, width: 52, headDim: 12 }, format: 'f16' },
   {

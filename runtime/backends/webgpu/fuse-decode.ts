@@ -93,6 +93,7 @@ class DecodeFusion {
       }
       case 'rotaryCache': {
         const { queryNorm, keyNorm } = operation.attributes;
+        if (inputs.length > 2) break; // queries, keys and values of three linears
         const linear = this.#openLinear(inputs[0]!);
         if (!linear || this.#isCut(linear) || queryNorm || keyNorm || !this.#hasRoomForRotary(linear)) break;
         linear.fused!.rotaryCache = operation;

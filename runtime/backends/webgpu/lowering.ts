@@ -4,12 +4,13 @@
 import { WpError } from '../../errors.ts';
 import type { Operation } from '../../graph/types.ts';
 import { type EncoderOperation, isAuthoredForm, isEncoderOperation } from '../../ops/index.ts';
-import { always, type KernelCall, type LoweredOperation } from './kernel-calls.ts';
+import { always, type BufferReference, type KernelCall, type LoweredOperation } from './kernel-calls.ts';
 import { addKernel, gatedActivationKernel, selectRowsKernel } from './kernels/elementwise.ts';
 import { embedKernel } from './kernels/embed.ts';
 import { reductionFor, requireMultiple } from './kernels/kernel.ts';
 import { rmsNormKernel } from './kernels/rms-norm.ts';
 import { rotaryCacheKernel } from './kernels/rotary-cache.ts';
+import type { RotaryCacheVariant } from './kernels/rotary-cache.wgsl.ts';
 import { lowerAttention } from './lower-attention.ts';
 import { lowerLinear } from './lower-linear.ts';
 import {
@@ -152,6 +153,7 @@ function simpleCalls(operation: SimpleOperation, context: LoweringContext): Kern
       } as const;
       const norms = [queryNorm, keyNorm].filter((name) => name !== undefined).map(vectorBuffer);
       const caches = [stateBuffer(keyState), stateBuffer(valueState)];
+      if (operation.inputs.length === 4) return rotaryParts(operation, variant);
       return [
         call(rotaryCacheKernel, variant, undefined, [
           STEP_BUFFER,
@@ -164,4 +166,36 @@ function simpleCalls(operation: SimpleOperation, context: LoweringContext): Kern
       ];
     }
   }
+}
+
+/** Queries, keys and values that three linears made: a call for each. */
+function rotaryParts(
+  { inputs, outputs, attributes }: Operation & { op: 'rotaryCache' },
+  variant: RotaryCacheVariant,
+): KernelCall[] {
+  const { queryNorm, keyNorm, keyState, valueState } = attributes;
+  const [queries, keys, values, rotary] = inputs.map(valueBuffer) as [
+    BufferReference,
+    BufferReference,
+    BufferReference,
+    BufferReference,
+  ];
+  const norm = (name: string | undefined): BufferReference[] => (name === undefined ? [] : [vectorBuffer(name)]);
+  const plain = { ...variant, hasQueryNorm: false, hasKeyNorm: false, epsilon: 0 };
+  const epsilonFor = (name: string | undefined): number => (name === undefined ? 0 : attributes.epsilon);
+  return [
+    call(
+      rotaryCacheKernel,
+      { ...plain, part: 'queries', hasQueryNorm: queryNorm !== undefined, epsilon: epsilonFor(queryNorm) },
+      undefined,
+      [STEP_BUFFER, queries, rotary, ...norm(queryNorm), valueBuffer(outputs[0]!)],
+    ),
+    call(
+      rotaryCacheKernel,
+      { ...plain, part: 'keys', hasKeyNorm: keyNorm !== undefined, epsilon: epsilonFor(keyNorm) },
+      undefined,
+      [STEP_BUFFER, keys, rotary, ...norm(keyNorm), stateBuffer(keyState)],
+    ),
+    call(rotaryCacheKernel, { ...plain, part: 'values' }, undefined, [STEP_BUFFER, values, stateBuffer(valueState)]),
+  ];
 }

@@ -2,20 +2,22 @@
 // activation and keys and values to the caches, in f16 packed two a word (no f16 feature needed).
 
 import { type Kernel, STEP_BINDING } from './kernel.ts';
-import { type RotaryCacheVariant, rotaryCacheWgsl } from './rotary-cache.wgsl.ts';
+import { partSlots, type RotaryCacheVariant, rotaryCacheWgsl } from './rotary-cache.wgsl.ts';
 
 export const rotaryCacheKernel: Kernel<RotaryCacheVariant> = {
   name: 'rotaryCache',
-  bindings: ({ hasQueryNorm, hasKeyNorm }) => [
+  bindings: ({ hasQueryNorm, hasKeyNorm, part }) => [
     STEP_BINDING,
     { name: 'qkv', access: 'read', type: 'array<vec2<f32>>' },
-    { name: 'rotary', access: 'read', type: 'array<vec2<f32>>' },
+    ...(part === 'values' ? [] : [{ name: 'rotary', access: 'read', type: 'array<vec2<f32>>' } as const]),
     ...(hasQueryNorm ? [{ name: 'queryNorm', access: 'read', type: 'array<vec2<f32>>' } as const] : []),
     ...(hasKeyNorm ? [{ name: 'keyNorm', access: 'read', type: 'array<vec2<f32>>' } as const] : []),
-    { name: 'keys', access: 'write', type: 'array<u32>' },
-    { name: 'values', access: 'write', type: 'array<u32>' },
-    { name: 'queries', access: 'write', type: 'array<vec2<f32>>' },
+    ...((part ?? 'keys') === 'keys' ? [{ name: 'keys', access: 'write', type: 'array<u32>' } as const] : []),
+    ...((part ?? 'values') === 'values' ? [{ name: 'values', access: 'write', type: 'array<u32>' } as const] : []),
+    ...((part ?? 'queries') === 'queries'
+      ? [{ name: 'queries', access: 'write', type: 'array<vec2<f32>>' } as const]
+      : []),
   ],
   wgsl: rotaryCacheWgsl,
-  workgroups: ({ heads, keyValueHeads }, { tokens }) => [heads + 2 * keyValueHeads, tokens, 1],
+  workgroups: (variant, { tokens }) => [partSlots(variant).slots, tokens, 1],
 };

@@ -13,12 +13,32 @@ export interface RotaryCacheVariant {
   epsilon: number;
   workgroupSize: number;
   reduction: Reduction;
+  /** What `qkv` holds where the three lie apart; undefined for all of them in one row. Norms are its own. */
+  part?: 'queries' | 'keys' | 'values' | undefined;
+}
+
+/** Heads of a row of `qkv`, and how many come before them in a row that has all. */
+export function partSlots({ heads, keyValueHeads, part }: RotaryCacheVariant): { first: number; slots: number } {
+  if (!part) return { first: 0, slots: heads + 2 * keyValueHeads };
+  if (part === 'queries') return { first: 0, slots: heads };
+  return { first: part === 'keys' ? heads : heads + keyValueHeads, slots: keyValueHeads };
 }
 
 /** One workgroup a head of a token; each thread takes pairs of neighbouring dimensions, which share a word of the cache. */
 export function rotaryCacheWgsl(variant: RotaryCacheVariant): string {
   const { heads, keyValueHeads, headDim, context, hasQueryNorm, hasKeyNorm, workgroupSize, reduction } = variant;
   const hasNorm = hasQueryNorm || hasKeyNorm;
+  const { first, slots } = partSlots(variant);
+  const part = variant.part;
+  const storeValue =
+    'values[((slot - HEADS - KEY_VALUE_HEADS) * CONTEXT + step.past + token) * PAIRS + pair] = pack2x16float(qkv[start + pair]);';
+  const storeQuery = 'queries[(token * HEADS + slot) * PAIRS + pair] = rotated;';
+  const storeKey = 'keys[((slot - HEADS) * CONTEXT + step.past + token) * PAIRS + pair] = pack2x16float(rotated);';
+  const storeRotated = `if (slot < HEADS) {
+      ${storeQuery}
+    } else {
+      ${storeKey}
+    }`;
   return `
 const HEADS = ${heads}u;
 const KEY_VALUE_HEADS = ${keyValueHeads}u;
@@ -32,16 +52,25 @@ ${hasNorm ? normFunctions(variant) : ''}
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32${
     hasNorm ? reduceBuiltins(reduction) : ''
   }) {
-  let slot = workgroup.x;
+  let slot = workgroup.x + ${first}u;
   let token = workgroup.y;
-  let start = (token * (HEADS + 2u * KEY_VALUE_HEADS) + slot) * PAIRS;
+  let start = (token * ${slots}u + workgroup.x) * PAIRS;
   ${hasNorm ? normStatements(variant) : ''}
   for (var pair = thread; pair < PAIRS; pair += ${workgroupSize}u) {
-    if (slot >= HEADS + KEY_VALUE_HEADS) {
-      let head = slot - HEADS - KEY_VALUE_HEADS;
-      values[(head * CONTEXT + step.past + token) * PAIRS + pair] = pack2x16float(qkv[start + pair]);
+    ${
+      part === 'values'
+        ? storeValue
+        : part
+          ? ''
+          : `if (slot >= HEADS + KEY_VALUE_HEADS) {
+      ${storeValue}
       continue;
+    }`
     }
+    ${
+      part === 'values'
+        ? ''
+        : `
     // Dimension i of the first half turns with dimension i + headDim / 2 of the second.
     let isFirstHalf = pair < HALF;
     let partner = select(pair - HALF, pair + HALF, isFirstHalf);
@@ -51,10 +80,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let own = ${hasNorm ? 'scaled(slot, pair, qkv[start + pair])' : 'qkv[start + pair]'};
     let other = ${hasNorm ? 'scaled(slot, partner, qkv[start + partner])' : 'qkv[start + partner]'};
     let rotated = own * cosine + other * sine;
-    if (slot < HEADS) {
-      queries[(token * HEADS + slot) * PAIRS + pair] = rotated;
-    } else {
-      keys[((slot - HEADS) * CONTEXT + step.past + token) * PAIRS + pair] = pack2x16float(rotated);
+    ${part === 'queries' ? storeQuery : part ? storeKey : storeRotated}`
     }
   }
 }`;
