@@ -74,7 +74,7 @@ function runAttention(harness: KernelHarness, shape: AttentionShape): void {
     const output = harness.output(count * queryColumns * 4);
     harness.step({ tokens: count, past: written });
     const rotaryRecord = harness.record([
-      harness.place(qkv),
+      ...stackedOrApart(harness, qkv, heads * headDim, keyValueHeads * headDim, written % 2 === 1),
       harness.place(rotary),
       queries,
       keys,
@@ -124,6 +124,29 @@ function runAttention(harness: KernelHarness, shape: AttentionShape): void {
   harness.checkGuards();
 }
 
+/** Queries, keys and values as rotaryCache takes them: in one row a token, or each in rows of its own. */
+function stackedOrApart(
+  harness: KernelHarness,
+  qkv: Float32Array,
+  queryColumns: number,
+  keyColumns: number,
+  isApart: boolean,
+): number[] {
+  const columns = queryColumns + 2 * keyColumns;
+  if (!isApart) {
+    const address = harness.place(qkv);
+    return [address, address + 4 * queryColumns, address + 4 * (queryColumns + keyColumns), 4 * columns];
+  }
+  const rows = (from: number, width: number): number =>
+    harness.place(
+      Float32Array.from(
+        { length: (qkv.length / columns) * width },
+        (_, i) => qkv[Math.floor(i / width) * columns + from + (i % width)]!,
+      ),
+    );
+  return [rows(0, queryColumns), rows(queryColumns, keyColumns), rows(queryColumns + keyColumns, keyColumns), 0];
+}
+
 /** Values go to the cache as they are: every half, and what lies between two of them. */
 function runHalfRounding(harness: KernelHarness): void {
   const headDim = 128;
@@ -151,7 +174,8 @@ function runHalfRounding(harness: KernelHarness): void {
   const rotary = harness.place(new Float32Array(tokens * headDim));
   const queries = harness.output(tokens * headDim * 4);
   harness.step({ tokens });
-  const fields = [harness.place(qkv), rotary, queries, keys, values, 0, 0, 0, 1, 1, headDim, capacity, STEP_ADDRESS];
+  const inputs = stackedOrApart(harness, qkv, headDim, headDim, false);
+  const fields = [...inputs, rotary, queries, keys, values, 0, 0, 0, 1, 1, headDim, capacity, STEP_ADDRESS];
   harness.call('rotaryCache', harness.record(fields), 0, tokens);
   const halves = new Uint16Array(harness.memory.buffer, values, tokens * headDim);
   numbers.forEach((number, i) => {

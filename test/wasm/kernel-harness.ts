@@ -8,16 +8,18 @@ import {
   type KernelExports,
 } from '../../runtime/backends/wasm/kernels.ts';
 import {
-  activationGroupBytes,
+  BLOCK_ROWS,
   PARAMETERS_ADDRESS,
+  RECORD_BYTES,
   STEP_FIELDS,
   writeRecord,
   type RecordField,
 } from '../../runtime/backends/wasm/layouts.ts';
 import type { KernelName } from '../../runtime/backends/wasm/tape.ts';
 import { Arena } from '../../runtime/backends/wasm/arena.ts';
-import { placeWeight, uploadWeight } from '../../runtime/backends/wasm/weights.ts';
-import type { PackedMatrix } from '../../runtime/quantization/formats.ts';
+import { preparedBytes, rowOf } from '../../runtime/backends/wasm/rows.ts';
+import { placeWeight, uploadWeight, type PlacedWeight } from '../../runtime/backends/wasm/weights.ts';
+import { formatBytes, type PackedMatrix } from '../../runtime/quantization/formats.ts';
 
 const GUARD_BYTES = 64;
 const GUARD = 0xa5;
@@ -27,6 +29,14 @@ const POISON = 0xff;
 const RECORDS_END = 16384;
 /** A block of four rows of the widest matrix, and little more, so that matrices come in several strips. */
 const STAGING_BYTES = 81920;
+
+/** What a product is called with. */
+export interface LinearCall {
+  record: number;
+  output: number;
+  prepare: KernelName | undefined;
+  linear: KernelName;
+}
 
 type Numbers = Float32Array | Int32Array | Uint16Array | Uint8Array;
 
@@ -86,7 +96,7 @@ export class KernelHarness {
   record(fields: readonly RecordField[]): number {
     const address = this.#nextRecord;
     writeRecord(new DataView(this.memory.buffer), address, fields);
-    this.#nextRecord += 64;
+    this.#nextRecord += RECORD_BYTES;
     return address;
   }
 
@@ -98,27 +108,48 @@ export class KernelHarness {
   }
 
   /** A matrix in kernel order, by the code that loads models. */
-  placeMatrix(matrix: PackedMatrix): { address: number; scales: number; unit: number } {
+  placeMatrix(matrix: PackedMatrix): PlacedWeight & { unit: number } {
     const { rows, columns, format } = matrix;
-    const sizes = new Arena(0);
     const weight = { name: 'test', parts: [], shape: [rows, columns], role: 'output' as const };
-    const placed = placeWeight(weight, format, sizes);
-    const scaleBytes = sizes.bytes.weights - placed.scales;
-    const address = this.reserve(placed.scales === 0 ? sizes.bytes.weights : placed.scales, POISON);
-    const scales = placed.scales === 0 ? 0 : this.reserve(scaleBytes, POISON);
-    const unit = uploadWeight({ ...placed, address, scales }, matrix, this.memory, this.kernels, {
-      address: RECORDS_END,
-      bytes: STAGING_BYTES,
-    });
-    return { address, scales, unit };
+    const planned = placeWeight(weight, format, new Arena(64));
+    const bytes = formatBytes(format, Math.ceil(rows / BLOCK_ROWS) * BLOCK_ROWS, columns);
+    const reserve = (size: number) => (size > 0 ? this.reserve(size, POISON) : 0);
+    const placed = {
+      ...planned,
+      address: reserve(bytes.planes.reduce((sum, plane) => sum + plane, 0)),
+      scales: reserve(bytes.scales),
+      minimums: reserve(bytes.minimums),
+      scaleCodes: reserve(bytes.scaleCodes),
+    };
+    const staging = { address: RECORDS_END, bytes: STAGING_BYTES };
+    return { ...placed, unit: uploadWeight(placed, matrix, this.memory, this.kernels, staging) };
   }
 
-  /** Bytes of `count` rows of activations, prepared for a format. */
-  preparedBytes(format: string, count: number, columns: number): number {
-    if (format === 'f32') return 0;
-    if (format === 'f16') return count * columns * 4;
-    const bits = format === 'q4g32' ? 4 : 8;
-    return (count * columns * activationGroupBytes(bits, this.build === 'relaxed')) / 32;
+  /** The record of a product with `count` rows of activations, with room for what is prepared and for the output. */
+  linear(placed: PlacedWeight & { unit: number }, input: number, count: number, bias = 0): LinearCall {
+    const { rows, columns, format } = placed;
+    const row = rowOf(format);
+    const bytes = preparedBytes(row, count, columns, this.build === 'relaxed');
+    const output = this.output(count * rows * 4);
+    const record = this.record([
+      placed.address,
+      placed.scales,
+      bias,
+      input,
+      this.output(bytes.activations),
+      output,
+      rows,
+      columns,
+      STEP_FIELDS.tokens,
+      { f32: placed.unit },
+      placed.scaleCodes,
+      placed.minimums,
+      row.scaleColumns,
+      row.correction,
+      this.output(bytes.sums),
+      row.sumColumns,
+    ]);
+    return { record, output, prepare: row.prepare, linear: row.linear };
   }
 
   call(kernel: KernelName, parameters: number, from: number, to: number): void {

@@ -7,19 +7,19 @@ import { planActivations } from '../../graph/memory-plan.ts';
 import type { Graph, Operation, ValueId } from '../../graph/types.ts';
 import { Arena } from './arena.ts';
 import {
-  activationGroupBytes,
-  ACTIVATION_GROUP,
   attentionScratchBytes,
   BLOCK_ROWS,
   PARAMETERS_ADDRESS,
   POSITION_BLOCK,
+  RECORD_BYTES,
   STEP_ADDRESS,
   STEP_FIELDS,
   type RecordField,
 } from './layouts.ts';
 import type { KernelBuild } from './kernels.ts';
+import { preparedBytes, rowOf } from './rows.ts';
 import type { KernelName, RowKind, Share, TapeStep } from './tape.ts';
-import { leastStagingBytes, placeWeight, type PlacedWeight, type Staging, type WasmFormat } from './weights.ts';
+import { leastStagingBytes, placeWeight, type PlacedWeight, type Staging } from './weights.ts';
 
 /** Everything about a program but its memory and its threads. */
 export interface Compiled {
@@ -43,30 +43,8 @@ export interface Compiled {
   kernels: { operation: string; variant: string }[];
 }
 
-const LINEAR: Record<WasmFormat, KernelName> = {
-  q4g32: 'linearQ4',
-  q8g32: 'linearQ8',
-  f16: 'linearF16',
-  f32: 'linearF32',
-};
-const EMBED: Record<WasmFormat, KernelName> = { q4g32: 'embedQ4', q8g32: 'embedQ8', f16: 'embedF16', f32: 'embedF32' };
-/** What makes the activations ready for the product; f32 takes them as they are. */
-const PREPARE: Partial<Record<WasmFormat, KernelName>> = {
-  q4g32: 'quantizeActivations4',
-  q8g32: 'quantizeActivations8',
-  f16: 'foldActivations',
-};
-
-/** Bytes of one row of prepared activations. */
-function preparedBytes(format: WasmFormat, columns: number, isRelaxed: boolean): number {
-  if (format === 'f32') return 0;
-  if (format === 'f16') return columns * 4;
-  return (columns / ACTIVATION_GROUP) * activationGroupBytes(format === 'q4g32' ? 4 : 8, isRelaxed);
-}
-
 /** Repacking in strips of this size is as fast as in larger ones. */
 const STAGING_BYTES = 65536;
-const RECORD_BYTES = 64;
 
 class Compiler {
   readonly #tape: TapeStep[] = [];
@@ -79,6 +57,8 @@ class Compiler {
   readonly #arena: Arena;
   readonly #capacity: number;
   #prepared = 0;
+  /** Where the sums of prepared activations stand. */
+  #sums = 0;
   #scratch = 0;
   #nextRecord = PARAMETERS_ADDRESS;
 
@@ -148,22 +128,26 @@ class Compiler {
   #takeScratch(): Staging {
     const isRelaxed = this.build === 'relaxed';
     let prepared = 0;
+    let sums = 0;
     let scratch = 0;
     for (const operation of this.graph.operations) {
       if (operation.op === 'linear') {
         const { format, columns } = this.#weight(operation.attributes.weight);
         const rows =
           this.#rowKind(operation.inputs[0]!) === 'tokens' ? this.options.maxTokens : this.options.maxOutputs;
-        prepared = Math.max(prepared, rows * preparedBytes(format, columns, isRelaxed));
+        const bytes = preparedBytes(rowOf(format), rows, columns, isRelaxed);
+        prepared = Math.max(prepared, Math.ceil(bytes.activations / 64) * 64);
+        sums = Math.max(sums, bytes.sums);
       } else if (operation.op === 'attention') {
         const { heads, keyValueHeads, headDim } = operation.attributes;
         scratch = Math.max(scratch, this.threads * attentionScratchBytes(heads, keyValueHeads, headDim));
       }
     }
     const staging = Math.max(STAGING_BYTES, ...[...this.#weights.values()].map(leastStagingBytes));
-    const bytes = Math.max(prepared, scratch, staging);
+    const bytes = Math.max(prepared + sums, scratch, staging);
     const address = this.#arena.take(bytes, 'other');
     this.#prepared = address;
+    this.#sums = address + prepared;
     this.#scratch = address;
     return { address, bytes };
   }
@@ -176,13 +160,19 @@ class Compiler {
     switch (operation.op) {
       case 'embed': {
         const table = this.#weight(operation.attributes.weight);
-        this.#call(operation.op, EMBED[table.format], byRows(out), [
+        const row = rowOf(table.format);
+        this.#call(operation.op, row.embed, byRows(out), [
           table.address,
           table.scales,
           this.#address(first),
           this.#address(out),
           table.columns,
           this.#unit(table.name, 5),
+          table.scaleCodes,
+          table.minimums,
+          row.correction,
+          row.bits,
+          row.groupColumns,
         ]);
         return;
       }
@@ -224,9 +214,10 @@ class Compiler {
         const { heads, keyValueHeads, headDim, keyState, valueState, queryNorm, keyNorm, epsilon } =
           operation.attributes;
         this.#expectHeadDim(headDim);
+        const rotary = operation.inputs.at(-1)!;
         this.#call(operation.op, 'rotaryCache', byRows(out), [
-          this.#address(first),
-          this.#address(second),
+          ...this.#queriesKeysValues(operation.inputs, heads * headDim * 4, keyValueHeads * headDim * 4),
+          this.#address(rotary),
           this.#address(out),
           this.#state(keyState),
           this.#state(valueState),
@@ -261,16 +252,22 @@ class Compiler {
         ]);
         return;
       }
+      default:
+        throw new WpError('unsupported-operation', `The WASM backend has no kernel for ${operation.op}.`, '', {
+          actual: operation.op,
+        });
     }
   }
 
   #linear({ attributes, inputs, outputs }: Extract<Operation, { op: 'linear' }>): void {
     const [input, output] = [inputs[0]!, outputs[0]!];
-    const { address, scales, format, rows, columns } = this.#weight(attributes.weight);
+    const weight = this.#weight(attributes.weight);
+    const { rows, columns } = weight;
+    const row = rowOf(weight.format);
     const kind = this.#rowKind(input);
-    const fields = [
-      address,
-      scales,
+    const fields = (unit: RecordField): RecordField[] => [
+      weight.address,
+      weight.scales,
       attributes.bias === undefined ? 0 : this.#weight(attributes.bias).address,
       this.#address(input),
       this.#prepared,
@@ -278,16 +275,22 @@ class Compiler {
       rows,
       columns,
       STEP_FIELDS[kind],
+      unit,
+      weight.scaleCodes,
+      weight.minimums,
+      row.scaleColumns,
+      row.correction,
+      this.#sums,
+      row.sumColumns,
     ];
-    const prepare = PREPARE[format];
-    if (prepare) {
+    if (row.prepare) {
       const before = this.#tape.at(-1);
       // The rows that a thread prepares are those that it just wrote, if the step before was shared out in the same way.
       const followsItsOwn = before?.share.by === 'rows' && before.share.of === kind;
-      this.#call('linear', prepare, { by: 'rows', of: kind }, fields, followsItsOwn);
+      this.#call('linear', row.prepare, { by: 'rows', of: kind }, fields(0), followsItsOwn);
     }
     const count = Math.ceil(rows / BLOCK_ROWS);
-    this.#call('linear', LINEAR[format], { by: 'blocks', count }, [...fields, this.#unit(attributes.weight, 9)]);
+    this.#call('linear', row.linear, { by: 'blocks', count }, fields(this.#unit(attributes.weight, 9)));
   }
 
   /** The unit of a weight as field `index` of the next record: 1 until the weight is uploaded. */
@@ -342,6 +345,13 @@ class Compiler {
     const rows = this.graph.values[value]!.shape[0];
     if (rows === 'tokens' || rows === 'outputs') return rows;
     throw new WpError('unsupported-operation', `The WASM backend runs rows of tokens or outputs, not ${String(rows)}.`);
+  }
+
+  /** Where rotaryCache finds them: side by side in one value's rows, or in three values. */
+  #queriesKeysValues(inputs: readonly ValueId[], queryBytes: number, keyBytes: number): RecordField[] {
+    const [first, ...others] = inputs.slice(0, -1).map((id) => this.#address(id));
+    if (others.length > 0) return [first!, ...others, 0];
+    return [first!, first! + queryBytes, first! + queryBytes + keyBytes, queryBytes + 2 * keyBytes];
   }
 
   #expectHeadDim(headDim: number): void {

@@ -6,12 +6,18 @@ import type { Kernels } from './tape.ts';
 
 export type KernelBuild = 'relaxed' | 'plain';
 
-/** Repacking: checkpoint order to kernel order (assembly/repack.ts). */
+/** Joins two planes whose words are interleaved; `blocks` are of 4 rows × 32 columns. */
+type Fold = (high: number, low: number, out: number, blocks: number) => void;
+
+/** Repacking: checkpoint order to kernel order (assembly/repack.ts, fold.ts). */
 export interface Repacking {
   interleaveWords(source: number, out: number, rows: number, words: number): void;
   interleaveHalves(source: number, out: number, rows: number, halves: number): void;
   largestHalf(source: number, count: number): number;
   scaleHalves(address: number, count: number, factor: number): void;
+  fold3: Fold;
+  fold5: Fold;
+  fold6: Fold;
 }
 
 export type KernelExports = Kernels & Repacking;

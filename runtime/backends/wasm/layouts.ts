@@ -8,8 +8,9 @@ export const STEP_FIELDS = { tokens: STEP_ADDRESS, past: STEP_ADDRESS + 4, outpu
 /** The 32-bit words through which threads meet (barrier.ts). */
 export const BARRIER_ADDRESS = 128;
 
-/** Where parameter records begin. */
+/** Where parameter records begin, and how far apart they are. */
 export const PARAMETERS_ADDRESS = 1024;
+export const RECORD_BYTES = 64;
 
 /** Rows of a matrix are interleaved in blocks of four (assembly/repack.ts). */
 export const BLOCK_ROWS = 4;
@@ -22,9 +23,9 @@ export const ATTENTION_ROWS = 32;
 /** Integer activations come in groups of 32 numbers (assembly/quantize-activations.ts). */
 export const ACTIVATION_GROUP = 32;
 
-/** Bytes of one group of activations prepared for weights of 4 bits and of 8. */
-export function activationGroupBytes(bits: 4 | 8, isRelaxed: boolean): number {
-  return isRelaxed && bits === 4 ? 40 : 72;
+/** Bytes of one group of prepared activations; weights of 8 bits take them in parts. */
+export function activationGroupBytes(isInParts: boolean, isRelaxed: boolean): number {
+  return 16 + (isRelaxed && !isInParts ? 32 : 64);
 }
 
 /** Bytes of one thread's scratch in attention. */

@@ -11,20 +11,20 @@ export type KernelName =
   | 'attention'
   | 'embedF16'
   | 'embedF32'
-  | 'embedQ4'
-  | 'embedQ8'
+  | 'embedInteger'
   | 'foldActivations'
   | 'gatedGelu'
   | 'gatedSilu'
   | 'linearF16'
   | 'linearF32'
-  | 'linearQ4'
-  | 'linearQ8'
-  | 'quantizeActivations4'
-  | 'quantizeActivations8'
+  | `linearQ${2 | 3 | 4 | 5 | 8}Wide`
+  | `linearQ${2 | 3 | 4 | 8}Narrow`
+  | `linearQ${2 | 3 | 4 | 5 | 6}K`
+  | 'quantizeActivations'
   | 'rmsNorm'
   | 'rotaryCache'
-  | 'selectRows';
+  | 'selectRows'
+  | 'splitActivations';
 
 export type Kernel = (parameters: number, from: number, to: number) => void;
 export type Kernels = Readonly<Record<KernelName, Kernel>>;

@@ -2,10 +2,12 @@
 
 export { attention } from './attention';
 export { add, gatedGelu, gatedSilu, selectRows } from './elementwise';
-export { embedF16, embedF32, embedQ4, embedQ8 } from './embed';
+export { embedF16, embedF32 } from './embed';
+export { embedInteger } from './embed-integer';
+export { fold3, fold5, fold6 } from './fold';
 export { foldActivations, linearF16, linearF32 } from './linear-float';
-export { linearQ4, linearQ8 } from './linear-integer';
+export * from './linear-kernels';
 export { addRmsNorm, rmsNorm } from './norm';
-export { quantizeActivations4, quantizeActivations8 } from './quantize-activations';
+export { quantizeActivations, splitActivations } from './quantize-activations';
 export { interleaveHalves, interleaveWords, largestHalf, scaleHalves } from './repack';
 export { rotaryCache } from './rotary-cache';

@@ -1,130 +1,155 @@
-// y = x·Wᵀ + b for weights of 4 and 8 bits and activations in int8: dot-integer.ts says how the numbers stand in memory.
+// y = x·Wᵀ + b for quantised weights and activations in int8. A kernel is a width of codes (unpack.ts) and a source of scales
+// (scales.ts), joined here; linear-kernels.ts names the combinations that there are.
 //
-// One token: two blocks of four rows at a time. Several: tiles of four rows × four tokens, so that codes are unpacked once for
-// four tokens; the rows come in panels that stay in the cache while all tokens pass by. Every output is the same sum in the same
-// order whatever the tile it fell into.
+// One token: four rows at a time. Several: tiles of four rows × four tokens, so that codes are unpacked and scales decoded once
+// for four tokens; the rows come in panels that stay in the cache while all tokens pass by. Every output is the same sum in the
+// same order whatever the tile it fell into.
 
-import { Codes4, Codes8 } from './codes';
-import { codeBytes, dotPass, hasSecondPass, initialSum, unpack } from './dot-integer';
+import { dotHalf, hasNegativePart } from './dot-integer';
 import { HALF_UNFOLD, loadHalfFolded } from './half';
+import { addMinimums } from './minimums';
 import { LinearParameters } from './parameters';
-import { groupBytes } from './quantize-activations';
+import { GROUP, groupBytes } from './quantize-activations';
+import { hasHalves, isNarrow, scaleCodeBytes, scaleOf } from './scales';
 import { PANEL_BYTES, multiplyAdd, storeRows } from './simd';
+import { codeBytes, unpack } from './unpack';
 
-/** The sum of one group for one block of rows and one token. */
+// The places of a block of four rows. Each is where its rows begin; blocks of columns are counted by `g`.
 // @ts-ignore: decorator
 @inline
-function groupSum<Codes>(w: usize, x: usize): v128 {
-  let sum = initialSum<Codes>(x);
-  sum = dotPass<Codes>(
-    x, 0, sum,
-    unpack<Codes>(w, 0, 0), unpack<Codes>(w, 0, 1), unpack<Codes>(w, 0, 2), unpack<Codes>(w, 0, 3),
-    unpack<Codes>(w, 0, 4), unpack<Codes>(w, 0, 5), unpack<Codes>(w, 0, 6), unpack<Codes>(w, 0, 7),
-  ); // prettier-ignore
-  if (!hasSecondPass()) return sum;
-  return dotPass<Codes>(
-    x, 1, sum,
-    unpack<Codes>(w, 1, 0), unpack<Codes>(w, 1, 1), unpack<Codes>(w, 1, 2), unpack<Codes>(w, 1, 3),
-    unpack<Codes>(w, 1, 4), unpack<Codes>(w, 1, 5), unpack<Codes>(w, 1, 6), unpack<Codes>(w, 1, 7),
-  ); // prettier-ignore
+function codesOf<Codes>(p: LinearParameters, block: u32, groups: u32): usize {
+  return p.weights + <usize>block * (<usize>groups * codeBytes<Codes>());
 }
 
-/** One token × eight rows (two blocks). */
+/** Scales of four rows: one for `scaleColumns` columns. */
 // @ts-ignore: decorator
 @inline
-function eightRows<Codes>(p: LinearParameters, block: u32, groups: u32, x: usize, out: usize): void {
-  const codeStride = <usize>groups * codeBytes<Codes>();
-  const scaleStride = <usize>groups * 8;
-  let w = p.weights + <usize>block * codeStride;
-  let s = p.scales + <usize>block * scaleStride;
-  let sum0 = f32x4.splat(0);
-  let sum1 = f32x4.splat(0);
-  for (let g: u32 = 0; g < groups; g++) {
-    const scale = v128.load_splat<u32>(x);
-    const d0 = groupSum<Codes>(w, x);
-    const d1 = groupSum<Codes>(w + codeStride, x);
-    sum0 = multiplyAdd(f32x4.convert_i32x4_s(d0), f32x4.mul(loadHalfFolded(s), scale), sum0);
-    sum1 = multiplyAdd(f32x4.convert_i32x4_s(d1), f32x4.mul(loadHalfFolded(s + scaleStride), scale), sum1);
-    w += codeBytes<Codes>();
-    s += 8;
-    x += groupBytes<Codes>();
-  }
-  const unfold = f32x4.splat(HALF_UNFOLD);
-  storeRows(p, block, out, f32x4.mul(sum0, unfold));
-  storeRows(p, block + 1, out, f32x4.mul(sum1, unfold));
+function scalesOf(p: LinearParameters, block: u32): usize {
+  return p.scales + <usize>(block * (p.columns / p.scaleColumns)) * 8;
+}
+
+// @ts-ignore: decorator
+@inline
+function scaleCodesOf<Scales>(p: LinearParameters, block: u32): usize {
+  return scaleCodeBytes<Scales>() == 0 ? 0 : p.scaleCodes + <usize>(block * (p.columns / 256)) * scaleCodeBytes<Scales>();
+}
+
+/** Adds a block's sum × the scales of weights and activations. */
+// @ts-ignore: decorator
+@inline
+function finish(sum: v128, d: v128, scale: v128, x: usize): v128 {
+  return multiplyAdd(f32x4.convert_i32x4_s(d), f32x4.mul(scale, v128.load_splat<u32>(x)), sum);
+}
+
+/** What a block's sum starts from: the correction of the columns that it is for. */
+// @ts-ignore: decorator
+@inline
+function initialSum<Scales>(x: usize): v128 {
+  return hasHalves<Scales>() ? v128.load_splat<u32>(x, 8) : v128.load_splat<u32>(x, 4);
 }
 
 /** One token × four rows. */
 // @ts-ignore: decorator
 @inline
-function fourRows<Codes>(p: LinearParameters, block: u32, groups: u32, x: usize, out: usize): void {
-  let w = p.weights + <usize>block * (<usize>groups * codeBytes<Codes>());
-  let s = p.scales + <usize>block * (<usize>groups * 8);
+function fourRows<Codes, Scales>(p: LinearParameters, block: u32, groups: u32, x: usize, out: usize): void {
+  const scales = scalesOf(p, block);
+  const scaleCodes = scaleCodesOf<Scales>(p, block);
+  const mask = p.scaleColumns / GROUP - 1;
+  let w = codesOf<Codes>(p, block, groups);
+  let s = scales;
+  let base = f32x4.splat(0);
   let sum = f32x4.splat(0);
   for (let g: u32 = 0; g < groups; g++) {
-    const scale = f32x4.mul(loadHalfFolded(s), v128.load_splat<u32>(x));
-    sum = multiplyAdd(f32x4.convert_i32x4_s(groupSum<Codes>(w, x)), scale, sum);
+    if (!isNarrow<Scales>()) {
+      if ((g & mask) == 0) {
+        base = loadHalfFolded(s);
+        s += 8;
+      }
+    }
+    let d = dotHalf<Codes>(
+      x, 0, initialSum<Scales>(x),
+      unpack<Codes>(w, 0), unpack<Codes>(w, 1), unpack<Codes>(w, 2), unpack<Codes>(w, 3),
+    ); // prettier-ignore
+    if (hasHalves<Scales>()) {
+      sum = finish(sum, d, scaleOf<Scales>(base, scales, scaleCodes, g, 0), x);
+      d = v128.load_splat<u32>(x, 12);
+    }
+    d = dotHalf<Codes>(
+      x, 1, d,
+      unpack<Codes>(w, 4), unpack<Codes>(w, 5), unpack<Codes>(w, 6), unpack<Codes>(w, 7),
+    ); // prettier-ignore
+    sum = finish(sum, d, scaleOf<Scales>(base, scales, scaleCodes, g, 1), x);
     w += codeBytes<Codes>();
-    s += 8;
-    x += groupBytes<Codes>();
+    x += groupBytes(hasNegativePart<Codes>());
   }
-  storeRows(p, block, out, f32x4.mul(sum, f32x4.splat(HALF_UNFOLD)));
+  storeRows(p, block, out, f32x4.mul(sum, f32x4.splat(HALF_UNFOLD * p.unit)));
 }
 
 /** Four tokens × four rows. */
 // @ts-ignore: decorator
 @inline
-function tile<Codes>(p: LinearParameters, block: u32, groups: u32, x: usize, out: usize): void {
-  let w = p.weights + <usize>block * (<usize>groups * codeBytes<Codes>());
-  let s = p.scales + <usize>block * (<usize>groups * 8);
-  const xStride = <usize>groups * groupBytes<Codes>();
+function tile<Codes, Scales>(p: LinearParameters, block: u32, groups: u32, x: usize, out: usize): void {
+  const scales = scalesOf(p, block);
+  const scaleCodes = scaleCodesOf<Scales>(p, block);
+  const mask = p.scaleColumns / GROUP - 1;
+  const step = groupBytes(hasNegativePart<Codes>());
+  const xStride = <usize>groups * step;
+  let w = codesOf<Codes>(p, block, groups);
+  let s = scales;
   let x1 = x + xStride;
   let x2 = x1 + xStride;
   let x3 = x2 + xStride;
+  let base = f32x4.splat(0);
   let sum0 = f32x4.splat(0);
   let sum1 = f32x4.splat(0);
   let sum2 = f32x4.splat(0);
   let sum3 = f32x4.splat(0);
   for (let g: u32 = 0; g < groups; g++) {
-    let c0 = unpack<Codes>(w, 0, 0);
-    let c1 = unpack<Codes>(w, 0, 1);
-    let c2 = unpack<Codes>(w, 0, 2);
-    let c3 = unpack<Codes>(w, 0, 3);
-    let c4 = unpack<Codes>(w, 0, 4);
-    let c5 = unpack<Codes>(w, 0, 5);
-    let c6 = unpack<Codes>(w, 0, 6);
-    let c7 = unpack<Codes>(w, 0, 7);
-    let d0 = dotPass<Codes>(x, 0, initialSum<Codes>(x), c0, c1, c2, c3, c4, c5, c6, c7);
-    let d1 = dotPass<Codes>(x1, 0, initialSum<Codes>(x1), c0, c1, c2, c3, c4, c5, c6, c7);
-    let d2 = dotPass<Codes>(x2, 0, initialSum<Codes>(x2), c0, c1, c2, c3, c4, c5, c6, c7);
-    let d3 = dotPass<Codes>(x3, 0, initialSum<Codes>(x3), c0, c1, c2, c3, c4, c5, c6, c7);
-    if (hasSecondPass()) {
-      c0 = unpack<Codes>(w, 1, 0);
-      c1 = unpack<Codes>(w, 1, 1);
-      c2 = unpack<Codes>(w, 1, 2);
-      c3 = unpack<Codes>(w, 1, 3);
-      c4 = unpack<Codes>(w, 1, 4);
-      c5 = unpack<Codes>(w, 1, 5);
-      c6 = unpack<Codes>(w, 1, 6);
-      c7 = unpack<Codes>(w, 1, 7);
-      d0 = dotPass<Codes>(x, 1, d0, c0, c1, c2, c3, c4, c5, c6, c7);
-      d1 = dotPass<Codes>(x1, 1, d1, c0, c1, c2, c3, c4, c5, c6, c7);
-      d2 = dotPass<Codes>(x2, 1, d2, c0, c1, c2, c3, c4, c5, c6, c7);
-      d3 = dotPass<Codes>(x3, 1, d3, c0, c1, c2, c3, c4, c5, c6, c7);
+    if (!isNarrow<Scales>()) {
+      if ((g & mask) == 0) {
+        base = loadHalfFolded(s);
+        s += 8;
+      }
     }
-    const scale = loadHalfFolded(s);
-    sum0 = multiplyAdd(f32x4.convert_i32x4_s(d0), f32x4.mul(scale, v128.load_splat<u32>(x)), sum0);
-    sum1 = multiplyAdd(f32x4.convert_i32x4_s(d1), f32x4.mul(scale, v128.load_splat<u32>(x1)), sum1);
-    sum2 = multiplyAdd(f32x4.convert_i32x4_s(d2), f32x4.mul(scale, v128.load_splat<u32>(x2)), sum2);
-    sum3 = multiplyAdd(f32x4.convert_i32x4_s(d3), f32x4.mul(scale, v128.load_splat<u32>(x3)), sum3);
+    let c0 = unpack<Codes>(w, 0);
+    let c1 = unpack<Codes>(w, 1);
+    let c2 = unpack<Codes>(w, 2);
+    let c3 = unpack<Codes>(w, 3);
+    let d0 = dotHalf<Codes>(x, 0, initialSum<Scales>(x), c0, c1, c2, c3);
+    let d1 = dotHalf<Codes>(x1, 0, initialSum<Scales>(x1), c0, c1, c2, c3);
+    let d2 = dotHalf<Codes>(x2, 0, initialSum<Scales>(x2), c0, c1, c2, c3);
+    let d3 = dotHalf<Codes>(x3, 0, initialSum<Scales>(x3), c0, c1, c2, c3);
+    if (hasHalves<Scales>()) {
+      const scale = scaleOf<Scales>(base, scales, scaleCodes, g, 0);
+      sum0 = finish(sum0, d0, scale, x);
+      sum1 = finish(sum1, d1, scale, x1);
+      sum2 = finish(sum2, d2, scale, x2);
+      sum3 = finish(sum3, d3, scale, x3);
+      d0 = v128.load_splat<u32>(x, 12);
+      d1 = v128.load_splat<u32>(x1, 12);
+      d2 = v128.load_splat<u32>(x2, 12);
+      d3 = v128.load_splat<u32>(x3, 12);
+    }
+    c0 = unpack<Codes>(w, 4);
+    c1 = unpack<Codes>(w, 5);
+    c2 = unpack<Codes>(w, 6);
+    c3 = unpack<Codes>(w, 7);
+    d0 = dotHalf<Codes>(x, 1, d0, c0, c1, c2, c3);
+    d1 = dotHalf<Codes>(x1, 1, d1, c0, c1, c2, c3);
+    d2 = dotHalf<Codes>(x2, 1, d2, c0, c1, c2, c3);
+    d3 = dotHalf<Codes>(x3, 1, d3, c0, c1, c2, c3);
+    const scale = scaleOf<Scales>(base, scales, scaleCodes, g, 1);
+    sum0 = finish(sum0, d0, scale, x);
+    sum1 = finish(sum1, d1, scale, x1);
+    sum2 = finish(sum2, d2, scale, x2);
+    sum3 = finish(sum3, d3, scale, x3);
     w += codeBytes<Codes>();
-    s += 8;
-    x += groupBytes<Codes>();
-    x1 += groupBytes<Codes>();
-    x2 += groupBytes<Codes>();
-    x3 += groupBytes<Codes>();
+    x += step;
+    x1 += step;
+    x2 += step;
+    x3 += step;
   }
-  const unfold = f32x4.splat(HALF_UNFOLD);
+  const unfold = f32x4.splat(HALF_UNFOLD * p.unit);
   const outStride = <usize>p.rows * 4;
   storeRows(p, block, out, f32x4.mul(sum0, unfold));
   storeRows(p, block, out + outStride, f32x4.mul(sum1, unfold));
@@ -132,41 +157,32 @@ function tile<Codes>(p: LinearParameters, block: u32, groups: u32, x: usize, out
   storeRows(p, block, out + 3 * outStride, f32x4.mul(sum3, unfold));
 }
 
+/** Blocks `from` … `to` of four rows. */
 // @ts-ignore: decorator
 @inline
-function linear<Codes>(p: LinearParameters, from: u32, to: u32): void {
+export function linear<Codes, Scales>(parameters: usize, from: u32, to: u32): void {
+  const p = changetype<LinearParameters>(parameters);
   const count = load<u32>(p.count);
-  const groups = p.columns / 32;
-  const xStride = <usize>groups * groupBytes<Codes>();
+  const groups = p.columns / GROUP;
+  const xStride = <usize>groups * groupBytes(hasNegativePart<Codes>());
   const outStride = <usize>p.rows * 4;
-  const panel = max<u32>(2, (PANEL_BYTES / <u32>(groups * codeBytes<Codes>())) & ~1);
+  const panel = max<u32>(1, PANEL_BYTES / <u32>(groups * codeBytes<Codes>()));
   while (from < to) {
     const end = min<u32>(to, from + panel);
     let x = p.prepared;
     let out = p.output;
     let token: u32 = 0;
     for (; token + 4 <= count; token += 4) {
-      for (let block = from; block < end; block++) tile<Codes>(p, block, groups, x, out);
+      for (let block = from; block < end; block++) tile<Codes, Scales>(p, block, groups, x, out);
       x += 4 * xStride;
       out += 4 * outStride;
     }
     for (; token < count; token++) {
-      let block = from;
-      for (; block + 2 <= end; block += 2) eightRows<Codes>(p, block, groups, x, out);
-      if (block < end) fourRows<Codes>(p, block, groups, x, out);
+      for (let block = from; block < end; block++) fourRows<Codes, Scales>(p, block, groups, x, out);
       x += xStride;
       out += outStride;
     }
+    if (p.minimums) addMinimums(p, from, end);
     from = end;
   }
-}
-
-/** Weights in q4g32; `from` and `to` are blocks of four rows. */
-export function linearQ4(parameters: usize, from: u32, to: u32): void {
-  linear<Codes4>(changetype<LinearParameters>(parameters), from, to);
-}
-
-/** Weights in q8g32; `from` and `to` are blocks of four rows. */
-export function linearQ8(parameters: usize, from: u32, to: u32): void {
-  linear<Codes8>(changetype<LinearParameters>(parameters), from, to);
 }

@@ -10,12 +10,12 @@ export class Step {
   outputs: u32;
 }
 
-/** A matrix product; also the preparation of its activations (fold, quantise) and the lookup of embeddings. */
+/** A matrix product; also the preparation of its activations (fold, quantise). */
 @unmanaged
 export class LinearParameters {
-  /** Codes or numbers, in blocks of four rows: see repack.ts. */
+  /** Codes or numbers, in blocks of four rows: see repack.ts and unpack.ts. */
   weights: usize;
-  /** f16 scales [blocks, groups, 4]; 0 for plain formats. */
+  /** f16 scales [blocks, columns / scaleColumns, 4]; 0 for plain formats. */
   scales: usize;
   /** f32 [rows, rounded up to a block], or 0. */
   bias: usize;
@@ -28,8 +28,20 @@ export class LinearParameters {
   columns: u32;
   /** Address of the number of rows of the input: a field of Step. */
   count: usize;
-  /** f16: what the stored numbers must be multiplied by, a power of two (repack.ts); else 1. */
+  /** What the stored f16 must be multiplied by, a power of two (repack.ts); else 1. */
   unit: f32;
+  /** Words of two-level scales [blocks, columns / 256, words, 4], or 0. */
+  scaleCodes: usize;
+  /** As scales, or 0. */
+  minimums: usize;
+  /** Columns to which one number of `scales` belongs: 16, 32, 64, 128 or 256. */
+  scaleColumns: u32;
+  /** What a code is off from the number that it stands for: −2^(bits − 1), 128 or 0. */
+  correction: i32;
+  /** With minimums: f32 [count, columns / sumColumns], the sums of activations. */
+  sums: usize;
+  /** Columns that share a minimum, or 0. */
+  sumColumns: u32;
 }
 
 @unmanaged
@@ -41,6 +53,13 @@ export class EmbedParameters {
   columns: u32;
   /** As in LinearParameters. */
   unit: f32;
+  scaleCodes: usize;
+  minimums: usize;
+  correction: i32;
+  /** Of a code. */
+  bits: u32;
+  /** Columns that share a scale (and a minimum). */
+  groupColumns: u32;
 }
 
 /** rmsNorm, addRmsNorm. */
@@ -69,7 +88,12 @@ export class ElementwiseParameters {
 
 @unmanaged
 export class RotaryParameters {
-  input: usize;
+  /** Queries, keys and values of the first token. */
+  queryInput: usize;
+  keyInput: usize;
+  valueInput: usize;
+  /** Bytes of a row that holds all three, or 0 where each has rows of its own. */
+  rowBytes: u32;
   rotary: usize;
   output: usize;
   keys: usize;

@@ -1,30 +1,31 @@
-// Activations for the integer kernels: each group of 32 numbers of a row becomes int8 with one scale. What a group looks
-// like in memory depends on how the build multiplies integers (see integer-dot.ts):
+// Activations for the integer kernels: each block of 32 numbers of a row becomes int8 with one scale. In memory a block is
 //
-//   relaxed, 4-bit weights: scale f32, correction i32, 32 × i8
-//   relaxed, 8-bit weights: scale f32, 0, 32 × max(x, 0) as i8, 32 × max(−x, 0) as i8
-//   plain:                  scale f32, correction i32, 32 × i16 in the order of the shifts
+//   scale f32, corrections i32 of all columns, of the first 16 and of the last 16, and the integers:
+//     relaxed:              32 × i8
+//     relaxed, in parts:    32 × max(x, 0) as i8, 32 × max(−x, 0) as i8          for weights of 8 bits
+//     plain:                32 × i16; of every four columns the even two, then the odd two
 //
-// The scale carries 2^96 (HALF_FOLD), which the f16 scale of the weights is short of. The correction is −8 × the sum of the
-// group: 4-bit codes stand for code − 8.
+// A correction is the sum of the integers × p.correction: what the codes are off from the numbers that they stand for (−8 for
+// symmetric codes of 4 bits). The scale carries 2^96 (HALF_FOLD), which the f16 scale of the weights is short of. Where weights
+// have minimums, p.sums gets the sums of the rounded activations, × 2^96 as well, one for p.sumColumns columns.
 
-import { Codes4, Codes8 } from './codes';
 import { HALF_FOLD } from './half';
 import { LinearParameters } from './parameters';
 import { maxLanes } from './simd';
 
+/** Columns that share an activation's scale. */
 // @ts-ignore: decorator
 @inline
 export const GROUP: u32 = 32;
 // @ts-ignore: decorator
 @inline
-export const GROUP_HEADER: usize = 8;
+export const GROUP_HEADER: usize = 16;
 
-/** Bytes of one group of activations. */
+/** Bytes of one block of activations. */
 // @ts-ignore: decorator
 @inline
-export function groupBytes<Codes>(): usize {
-  return ASC_FEATURE_RELAXED_SIMD && offsetof<Codes>() == 4 ? 40 : 72;
+export function groupBytes(isInParts: bool): usize {
+  return GROUP_HEADER + (ASC_FEATURE_RELAXED_SIMD && !isInParts ? 32 : 64);
 }
 
 // @ts-ignore: decorator
@@ -49,109 +50,96 @@ function largestMagnitude(x: usize): f32 {
   return maxLanes(largest);
 }
 
+/** The sum of sixteen integers. */
 // @ts-ignore: decorator
 @inline
-function correctionOf(a: v128, b: v128, c: v128, d: v128): i32 {
-  const sums = i32x4.extadd_pairwise_i16x8_s(i16x8.add(i16x8.add(a, b), i16x8.add(c, d)));
-  const sum =
-    i32x4.extract_lane(sums, 0) +
-    i32x4.extract_lane(sums, 1) +
-    i32x4.extract_lane(sums, 2) +
-    i32x4.extract_lane(sums, 3);
-  return -8 * sum;
+function sumOf(a: v128, b: v128): i32 {
+  const sums = i32x4.extadd_pairwise_i16x8_s(i16x8.add(a, b));
+  const pairs = i32x4.add(sums, v128.shuffle<u32>(sums, sums, 2, 3, 0, 1));
+  return i32x4.extract_lane(pairs, 0) + i32x4.extract_lane(pairs, 1);
 }
 
-/** Even and odd 16-bit elements of two vectors, as the shifts of the plain kernels meet them. */
-// @ts-ignore: decorator
-@inline
-function evens(a: v128, b: v128): v128 {
-  return v128.shuffle<u16>(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
-}
-
-// @ts-ignore: decorator
-@inline
-function odds(a: v128, b: v128): v128 {
-  return v128.shuffle<u16>(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
-}
-
-/** Rows `from` … `to` of the activations, for weights in q4g32. */
-export function quantizeActivations4(parameters: usize, from: u32, to: u32): void {
-  const p = changetype<LinearParameters>(parameters);
-  const groups = <usize>(p.columns / GROUP);
-  let x = p.input + from * groups * GROUP * 4;
-  let out = p.prepared + from * groups * groupBytes<Codes4>();
-  const end = p.input + to * groups * GROUP * 4;
-  while (x < end) {
-    const largest = largestMagnitude(x);
-    const inverse = f32x4.splat(largest > 0 ? 127 / largest : 0);
-    const a = toIntegers(x, inverse);
-    const b = toIntegers(x + 32, inverse);
-    const c = toIntegers(x + 64, inverse);
-    const d = toIntegers(x + 96, inverse);
-    f32.store(out, (largest / 127) * HALF_FOLD);
-    i32.store(out, correctionOf(a, b, c, d), 4);
-    if (ASC_FEATURE_RELAXED_SIMD) {
-      v128.store(out, i8x16.narrow_i16x8_s(a, b), 8);
-      v128.store(out, i8x16.narrow_i16x8_s(c, d), 24);
-    } else {
-      // Byte j of the weights holds columns j and j + 16. Shifting 16-bit lanes right by 0, 4, 8 and 12 meets, per four
-      // bytes: columns (0, 2), (16, 18), (1, 3), (17, 19).
-      const lowEvens = evens(a, b); // 0 2 4 6 8 10 12 14
-      const lowOdds = odds(a, b);
-      const highEvens = evens(c, d);
-      const highOdds = odds(c, d);
-      const even0 = v128.shuffle<u32>(lowEvens, highEvens, 0, 4, 1, 5); // (0,2) (16,18) (4,6) (20,22)
-      const even1 = v128.shuffle<u32>(lowEvens, highEvens, 2, 6, 3, 7);
-      const odd0 = v128.shuffle<u32>(lowOdds, highOdds, 0, 4, 1, 5);
-      const odd1 = v128.shuffle<u32>(lowOdds, highOdds, 2, 6, 3, 7);
-      v128.store(out, v128.shuffle<u64>(even0, odd0, 0, 2), 8);
-      v128.store(out, v128.shuffle<u64>(even0, odd0, 1, 3), 24);
-      v128.store(out, v128.shuffle<u64>(even1, odd1, 0, 2), 40);
-      v128.store(out, v128.shuffle<u64>(even1, odd1, 1, 3), 56);
-    }
-    x += GROUP * 4;
-    out += groupBytes<Codes4>();
-  }
-}
-
-/** Rows `from` … `to` of the activations, for weights in q8g32. */
-export function quantizeActivations8(parameters: usize, from: u32, to: u32): void {
-  const p = changetype<LinearParameters>(parameters);
-  const groups = <usize>(p.columns / GROUP);
-  let x = p.input + from * groups * GROUP * 4;
-  let out = p.prepared + from * groups * groupBytes<Codes8>();
-  const end = p.input + to * groups * GROUP * 4;
-  while (x < end) {
-    const largest = largestMagnitude(x);
-    const inverse = f32x4.splat(largest > 0 ? 127 / largest : 0);
-    const a = toIntegers(x, inverse);
-    const b = toIntegers(x + 32, inverse);
-    const c = toIntegers(x + 64, inverse);
-    const d = toIntegers(x + 96, inverse);
-    f32.store(out, (largest / 127) * HALF_FOLD);
-    i32.store(out, 0, 4);
-    if (ASC_FEATURE_RELAXED_SIMD) {
-      const zero = i8x16.splat(0);
-      const low = i8x16.narrow_i16x8_s(a, b);
-      const high = i8x16.narrow_i16x8_s(c, d);
-      v128.store(out, i8x16.max_s(low, zero), 8);
-      v128.store(out, i8x16.max_s(high, zero), 24);
-      v128.store(out, i8x16.max_s(i8x16.neg(low), zero), 40);
-      v128.store(out, i8x16.max_s(i8x16.neg(high), zero), 56);
-    } else {
-      // Per four bytes of weights: columns (0, 2), then (1, 3).
-      storeEvenOdd(out + 8, a);
-      storeEvenOdd(out + 24, b);
-      storeEvenOdd(out + 40, c);
-      storeEvenOdd(out + 56, d);
-    }
-    x += GROUP * 4;
-    out += groupBytes<Codes8>();
-  }
-}
-
+/** Of every four 16-bit columns the even two, then the odd two. */
 // @ts-ignore: decorator
 @inline
 function storeEvenOdd(out: usize, eight: v128): void {
   v128.store(out, v128.shuffle<u16>(eight, eight, 0, 2, 1, 3, 4, 6, 5, 7));
+}
+
+// @ts-ignore: decorator
+@inline
+function storeIntegers(out: usize, a: v128, b: v128, c: v128, d: v128, isInParts: bool): void {
+  if (!ASC_FEATURE_RELAXED_SIMD) {
+    storeEvenOdd(out, a);
+    storeEvenOdd(out + 16, b);
+    storeEvenOdd(out + 32, c);
+    storeEvenOdd(out + 48, d);
+    return;
+  }
+  const low = i8x16.narrow_i16x8_s(a, b);
+  const high = i8x16.narrow_i16x8_s(c, d);
+  if (!isInParts) {
+    v128.store(out, low);
+    v128.store(out, high, 16);
+    return;
+  }
+  const zero = i8x16.splat(0);
+  v128.store(out, i8x16.max_s(low, zero));
+  v128.store(out, i8x16.max_s(high, zero), 16);
+  v128.store(out, i8x16.max_s(i8x16.neg(low), zero), 32);
+  v128.store(out, i8x16.max_s(i8x16.neg(high), zero), 48);
+}
+
+// @ts-ignore: decorator
+@inline
+function quantize(p: LinearParameters, from: u32, to: u32, isInParts: bool): void {
+  const blocks = p.columns / GROUP;
+  const sumColumns = p.sumColumns;
+  let x = p.input + <usize>from * p.columns * 4;
+  let out = p.prepared + <usize>from * blocks * groupBytes(isInParts);
+  let sums = p.sums + (sumColumns ? <usize>from * (p.columns / sumColumns) * 4 : 0);
+  for (let row = from; row < to; row++) {
+    let total: f32 = 0;
+    for (let block: u32 = 0; block < blocks; block++) {
+      const largest = largestMagnitude(x);
+      const inverse = f32x4.splat(largest > 0 ? 127 / largest : 0);
+      const a = toIntegers(x, inverse);
+      const b = toIntegers(x + 32, inverse);
+      const c = toIntegers(x + 64, inverse);
+      const d = toIntegers(x + 96, inverse);
+      const scale: f32 = (largest / 127) * HALF_FOLD;
+      const first = sumOf(a, b);
+      const last = sumOf(c, d);
+      store<f32>(out, scale);
+      store<i32>(out, p.correction * (first + last), 4);
+      store<i32>(out, p.correction * first, 8);
+      store<i32>(out, p.correction * last, 12);
+      storeIntegers(out + GROUP_HEADER, a, b, c, d, isInParts);
+      x += GROUP * 4;
+      out += groupBytes(isInParts);
+      if (sumColumns == 0) continue;
+      if (sumColumns == 16) {
+        store<f32>(sums, scale * <f32>first);
+        store<f32>(sums, scale * <f32>last, 4);
+        sums += 8;
+        continue;
+      }
+      total += scale * <f32>(first + last);
+      if (((block + 1) * GROUP) % sumColumns == 0) {
+        store<f32>(sums, total);
+        sums += 4;
+        total = 0;
+      }
+    }
+  }
+}
+
+/** Rows `from` … `to` of the activations, for weights of up to 6 bits. */
+export function quantizeActivations(parameters: usize, from: u32, to: u32): void {
+  quantize(changetype<LinearParameters>(parameters), from, to, false);
+}
+
+/** The same in positive and negative parts where this build wants them, for weights of 8 bits. */
+export function splitActivations(parameters: usize, from: u32, to: u32): void {
+  quantize(changetype<LinearParameters>(parameters), from, to, true);
 }

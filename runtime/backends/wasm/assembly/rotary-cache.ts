@@ -33,19 +33,22 @@ function rotate(x: usize, angles: usize, headDim: u32): void {
   }
 }
 
-/** Keys are normed and rotated where they stand: the stacked input is read by nothing else. */
+/** Keys are normed and rotated where they stand: the input is read by nothing else. */
 export function rotaryCache(parameters: usize, from: u32, to: u32): void {
   const p = changetype<RotaryParameters>(parameters);
   const headDim = p.headDim;
   const headBytes = <usize>headDim * 4;
   const queryBytes = <usize>p.heads * headBytes;
   const keyBytes = <usize>p.keyValueHeads * headBytes;
+  const queryStride: usize = p.rowBytes ? p.rowBytes : queryBytes;
+  const keyStride: usize = p.rowBytes ? p.rowBytes : keyBytes;
   const past = changetype<Step>(p.step).past;
   for (let token = from; token < to; token++) {
     const angles = p.rotary + <usize>token * headBytes;
-    const row = p.input + <usize>token * (queryBytes + 2 * keyBytes);
     const out = p.output + <usize>token * queryBytes;
-    memory.copy(out, row, queryBytes);
+    memory.copy(out, p.queryInput + <usize>token * queryStride, queryBytes);
+    const keys = p.keyInput + <usize>token * keyStride;
+    const values = p.valueInput + <usize>token * keyStride;
     for (let head: u32 = 0; head < p.heads; head++) {
       const query = out + <usize>head * headBytes;
       if (p.queryNorm) normRow(query, p.queryNorm, query, headDim, p.epsilon);
@@ -53,12 +56,12 @@ export function rotaryCache(parameters: usize, from: u32, to: u32): void {
     }
     const position = <usize>(past + token);
     for (let head: u32 = 0; head < p.keyValueHeads; head++) {
-      const key = row + queryBytes + <usize>head * headBytes;
+      const key = keys + <usize>head * headBytes;
       if (p.keyNorm) normRow(key, p.keyNorm, key, headDim, p.epsilon);
       rotate(key, angles, headDim);
       const cache = p.keys + (<usize>head * p.capacity + (position & ~3)) * headDim * 2 + (position & 3) * 2;
       storeKey(key, cache, headDim);
-      const value = row + queryBytes + keyBytes + <usize>head * headBytes;
+      const value = values + <usize>head * headBytes;
       const valueCache = p.values + (<usize>head * p.capacity + position) * headDim * 2;
       for (let i: usize = 0; i < headDim; i += 4) {
         storeHalves(valueCache + i * 2, toHalfBits(v128.load(value + i * 4)));

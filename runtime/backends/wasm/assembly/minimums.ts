@@ -1,0 +1,112 @@
+// What the minimums of weights add to a product: out += Σ minimum × Σx, over the groups of a row. The sums of the activations
+// are prepared with them (quantize-activations.ts), so this is a product with one number a group, whatever the codes' width: a
+// pass of its own, over outputs that are still in the cache.
+
+import { HALF_UNFOLD, loadHalfFolded } from './half';
+import { LinearParameters } from './parameters';
+import { multiplyAdd } from './simd';
+
+/** Where minimums come from. */
+@unmanaged
+class PlainMinimums {
+  kind: u8;
+}
+
+/** Q2_K: 4 bits for 16 columns, above a scale's. */
+@unmanaged
+class MinimumCodes4 {
+  kind: u16;
+}
+
+/** Q4_K and Q5_K: 6 bits for 32 columns. */
+@unmanaged
+class MinimumCodes6 {
+  kind: u32;
+}
+
+/** The minimums of group `g` of four rows; `minimums` and `codes` are those of the rows. */
+// @ts-ignore: decorator
+@inline
+function minimumOf<Kind>(minimums: usize, codes: usize, g: u32): v128 {
+  if (offsetof<Kind>() == 1) return loadHalfFolded(minimums + <usize>g * 8);
+  if (offsetof<Kind>() == 2) {
+    const shift = <i32>(g & 3) * 8 + 4;
+    const code = v128.and(i32x4.shr_u(v128.load(codes + <usize>(g >> 2) * 16), shift), i32x4.splat(15));
+    return f32x4.mul(loadHalfFolded(minimums + <usize>(g >> 4) * 8), f32x4.convert_i32x4_s(code));
+  }
+  const at = codes + <usize>(g >> 3) * 48;
+  const b = <i32>(g & 7);
+  const low = v128.and(i32x4.shr_u(v128.load(at, 16), b * 4), i32x4.splat(15));
+  const high = v128.and(i32x4.shr_u(v128.load(at, 32), 16 + b * 2), i32x4.splat(3));
+  const code = v128.or(low, i32x4.shl(high, 4));
+  return f32x4.mul(loadHalfFolded(minimums + <usize>(g >> 3) * 8), f32x4.convert_i32x4_s(code));
+}
+
+/** Adds to a block's four rows of the output; the last block of a matrix may have fewer. */
+function addRows(p: LinearParameters, block: u32, out: usize, sum: v128): void {
+  sum = f32x4.mul(sum, f32x4.splat(HALF_UNFOLD * p.unit));
+  const pointer = out + <usize>block * 16;
+  const left = p.rows - block * 4;
+  if (left >= 4) {
+    v128.store(pointer, f32x4.add(v128.load(pointer), sum));
+    return;
+  }
+  f32.store(pointer, f32.load(pointer) + f32x4.extract_lane(sum, 0));
+  if (left > 1) f32.store(pointer, f32.load(pointer, 4) + f32x4.extract_lane(sum, 1), 4);
+  if (left > 2) f32.store(pointer, f32.load(pointer, 8) + f32x4.extract_lane(sum, 2), 8);
+}
+
+// @ts-ignore: decorator
+@inline
+function add<Kind>(p: LinearParameters, from: u32, to: u32): void {
+  const count = load<u32>(p.count);
+  const groups = p.columns / p.sumColumns;
+  // Bytes of four rows: a superblock has 16 groups or 8, and 64 or 48 bytes of codes.
+  const perScale: u32 = offsetof<Kind>() == 1 ? 1 : offsetof<Kind>() == 2 ? 16 : 8;
+  const superblockBytes: u32 = offsetof<Kind>() == 1 ? 0 : offsetof<Kind>() == 2 ? 64 : 48;
+  const xStride = <usize>groups * 4;
+  const outStride = <usize>p.rows * 4;
+  for (let block = from; block < to; block++) {
+    const minimums = p.minimums + <usize>(block * (groups / perScale)) * 8;
+    const codes = p.scaleCodes + <usize>(block * (groups / perScale)) * superblockBytes;
+    let x = p.sums;
+    let out = p.output;
+    let token: u32 = 0;
+    for (; token + 4 <= count; token += 4) {
+      let sum0 = f32x4.splat(0);
+      let sum1 = f32x4.splat(0);
+      let sum2 = f32x4.splat(0);
+      let sum3 = f32x4.splat(0);
+      for (let g: u32 = 0; g < groups; g++) {
+        const minimum = minimumOf<Kind>(minimums, codes, g);
+        const at = x + <usize>g * 4;
+        sum0 = multiplyAdd(minimum, v128.load_splat<u32>(at), sum0);
+        sum1 = multiplyAdd(minimum, v128.load_splat<u32>(at + xStride), sum1);
+        sum2 = multiplyAdd(minimum, v128.load_splat<u32>(at + 2 * xStride), sum2);
+        sum3 = multiplyAdd(minimum, v128.load_splat<u32>(at + 3 * xStride), sum3);
+      }
+      addRows(p, block, out, sum0);
+      addRows(p, block, out + outStride, sum1);
+      addRows(p, block, out + 2 * outStride, sum2);
+      addRows(p, block, out + 3 * outStride, sum3);
+      x += 4 * xStride;
+      out += 4 * outStride;
+    }
+    for (; token < count; token++) {
+      let sum = f32x4.splat(0);
+      for (let g: u32 = 0; g < groups; g++) {
+        sum = multiplyAdd(minimumOf<Kind>(minimums, codes, g), v128.load_splat<u32>(x + <usize>g * 4), sum);
+      }
+      addRows(p, block, out, sum);
+      x += xStride;
+      out += outStride;
+    }
+  }
+}
+
+/** For blocks `from` … `to` of four rows, all tokens. The products stand in the output already. */
+export function addMinimums(p: LinearParameters, from: u32, to: u32): void {
+  if (p.scaleCodes == 0) add<PlainMinimums>(p, from, to);
+  else if (p.sumColumns == 16) add<MinimumCodes4>(p, from, to);
+  else add<MinimumCodes6>(p, from, to);
+}
