@@ -2,12 +2,13 @@
 // is taken. What tuning has measured to be faster on this device takes its place: tuning/candidates.ts lists what it tries.
 
 import { WpError } from '../../errors.ts';
-import type { FormatName } from '../../quantization/formats.ts';
+import { type FormatName, FORMATS, isQuantized } from '../../quantization/formats.ts';
 import type { DeviceProfile } from './device-profile.ts';
-import type { AttentionDecodeVariant } from './kernels/attention-decode.wgsl.ts';
+import { attentionDecodeBytes, type AttentionDecodeVariant } from './kernels/attention-decode.wgsl.ts';
 import type { AttentionPrefillVariant } from './kernels/attention-prefill.wgsl.ts';
 import { reductionFor } from './kernels/kernel.ts';
 import { matmulWorkgroupBytes } from './kernels/matmul.ts';
+import { type MatmulIntegerTile, matmulIntegerWorkgroupBytes } from './kernels/matmul-integer-tile.ts';
 import { type MatmulMatrixTile, matmulMatrixWorkgroupBytes, SUBGROUP_SIZE } from './kernels/matmul-matrix-tile.ts';
 import type { MatmulVariant } from './kernels/matmul.wgsl.ts';
 import type { MatvecVariant } from './kernels/matvec-variant.ts';
@@ -85,7 +86,7 @@ export type MatmulConfiguration = Pick<
   'threadsTokens' | 'threadsRows' | 'tokensPerThread' | 'rowsPerThread' | 'tileColumns' | 'tileType' | 'unroll'
 >;
 
-/** 8-bit dot products will stand above these, and subgroup matrices do: see `matmulMatrixConfiguration`. */
+/** Subgroup matrices stand above these, and 8-bit dot products: see `matmulMatrixConfiguration`, `matmulIntegerConfiguration`. */
 export function matmulLadder({ browser }: DeviceProfile): readonly Rung<MatmulConfiguration>[] {
   const [threadsTokens, threadsRows] = browser.tileThreads;
   const unroll = browser.unroll;
@@ -156,28 +157,43 @@ export function matmulMatrixConfiguration(
   return rung && tuned(profile, matrixKey(kernel, shape), rung.configuration);
 }
 
+const INTEGER_TILE: MatmulIntegerTile = { threadsTokens: 8, threadsRows: 16, tokensPerThread: 4, rowsPerThread: 4 };
+
+/** The tiles for products of signed bytes; undefined where the device has none, or the matrix is not quantised. */
+export function matmulIntegerConfiguration(profile: DeviceProfile, format: FormatName): MatmulIntegerTile | undefined {
+  // A processor that plays GPU has them too, and loses by them.
+  if (!profile.integerDots || profile.isSoftware || !isQuantized(FORMATS[format])) return undefined;
+  const { threadsTokens, threadsRows } = INTEGER_TILE;
+  const fits =
+    matmulIntegerWorkgroupBytes(INTEGER_TILE) <= profile.maxWorkgroupStorageBytes &&
+    threadsTokens * threadsRows <= profile.maxInvocationsPerWorkgroup;
+  return fits ? INTEGER_TILE : undefined;
+}
+
 // ---- attention ------------------------------------------------------------------------------------------------------
 
-type DecodeConfiguration = Pick<AttentionDecodeVariant, 'splitPositions' | 'headsPerWorkgroup' | 'workgroupSize'>;
+type DecodeConfiguration = Pick<
+  AttentionDecodeVariant,
+  'splitPositions' | 'mostSplits' | 'headsPerWorkgroup' | 'workgroupSize'
+>;
 
-/** Positions of a context that one workgroup reads: few, so that a long context fills a large device. */
-const SPLIT_POSITIONS = 128;
-/** Of the scores, weights and queries of one workgroup. */
-const DECODE_WORKGROUP_BYTES = 14_000;
+/** Few positions a workgroup, so that even a short context fills a device; not so many splits that merging them is long. */
+const SPLIT_POSITIONS = 64;
+const MOST_SPLITS = 32;
 
 export function attentionDecodeConfiguration(
   profile: DeviceProfile,
   { heads, keyValueHeads, headDim }: { heads: number; keyValueHeads: number; headDim: number },
 ): DecodeConfiguration {
-  const workgroupSize = Math.max(64, 2 ** Math.ceil(Math.log2(headDim / 2)));
-  if (workgroupSize > profile.maxInvocationsPerWorkgroup) throw tooSmall(`attention with headDim ${headDim}`, profile);
-  const bytesPerHead = (headDim + 2 * workgroupSize) * 4;
-  const fitting = Math.max(1, Math.floor((DECODE_WORKGROUP_BYTES - 8 * workgroupSize) / bytesPerHead));
-  return tuned(profile, `attentionDecode ${heads}/${keyValueHeads}×${headDim}`, {
-    splitPositions: SPLIT_POSITIONS,
-    headsPerWorkgroup: Math.min(heads / keyValueHeads, fitting, 8),
-    workgroupSize,
-  });
+  const workgroupSize = Math.min(128, profile.maxInvocationsPerWorkgroup);
+  const split = { splitPositions: SPLIT_POSITIONS, mostSplits: MOST_SPLITS, workgroupSize };
+  // Keys and values are read once for the heads of a workgroup.
+  for (let headsPerWorkgroup = Math.min(heads / keyValueHeads, 8); headsPerWorkgroup > 0; headsPerWorkgroup--) {
+    const bytes = attentionDecodeBytes({ headDim, headsPerWorkgroup, ...split });
+    if (bytes > profile.maxWorkgroupStorageBytes || headDim > 4 * workgroupSize) continue;
+    return tuned(profile, `attentionDecode ${heads}/${keyValueHeads}×${headDim}`, { ...split, headsPerWorkgroup });
+  }
+  throw tooSmall(`attention with headDim ${headDim}`, profile);
 }
 
 type PrefillConfiguration = Pick<AttentionPrefillVariant, 'tileQueries' | 'tilePositions' | 'lanes'>;

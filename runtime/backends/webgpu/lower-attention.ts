@@ -27,8 +27,9 @@ export function lowerAttention(
     heads,
     headDim,
     splitPositions: decode.splitPositions,
+    mostSplits: decode.mostSplits,
     window,
-    workgroupSize: 64,
+    workgroupSize: Math.min(128, decode.workgroupSize),
   } as const;
 
   const inputs = [STEP_BUFFER, valueBuffer(operation.inputs[0]), stateBuffer(keyState), stateBuffer(valueState)];
@@ -58,8 +59,10 @@ export function partialsBytes(graph: Graph, profile: DeviceProfile, contextLengt
   const sizes = graph.operations.map((operation) => {
     if (operation.op !== 'attention') return 0;
     const { heads, headDim, window } = operation.attributes;
-    const { splitPositions } = attentionDecodeConfiguration(profile, operation.attributes);
-    const splits = attentionSplits({ splitPositions, window }, { past: contextLength - 1 });
+    const splitting = attentionDecodeConfiguration(profile, operation.attributes);
+    // Never more than of a context that is filled to the last split before they grow.
+    const past = Math.min(contextLength, splitting.splitPositions * splitting.mostSplits) - 1;
+    const splits = attentionSplits({ ...splitting, window }, { past });
     return splits > 1 ? splits * heads * partialSize(headDim) * 4 : 0;
   });
   return Math.max(0, ...sizes);

@@ -1,6 +1,10 @@
 // Attention and what feeds it. Every position that a token must not see is NaN in the caches.
 
-import { attentionDecodeKernel, attentionSplits } from '../../../runtime/backends/webgpu/kernels/attention-decode.ts';
+import {
+  attentionDecodeKernel,
+  attentionSplits,
+  splitSize,
+} from '../../../runtime/backends/webgpu/kernels/attention-decode.ts';
 import { partialSize } from '../../../runtime/backends/webgpu/kernels/attention-decode.wgsl.ts';
 import { attentionMergeKernel } from '../../../runtime/backends/webgpu/kernels/attention-merge.ts';
 import { attentionPrefillKernel } from '../../../runtime/backends/webgpu/kernels/attention-prefill.ts';
@@ -89,21 +93,27 @@ function decodeCase(shape: Omit<HeadShape, 'tokens'>, headsPerWorkgroup: number,
       const { heads, keyValueHeads, headDim, window, past } = shape;
       const { operands, output, room, scale } = attentionParts(random, { ...shape, tokens: 1 });
       const head = { heads, keyValueHeads, headDim, context: room, scale, window };
-      const threads = { splitPositions: 512, headsPerWorkgroup, workgroupSize };
+      const threads = { splitPositions: 64, mostSplits: 1, headsPerWorkgroup, workgroupSize };
       const variant = { kernel: 'attentionDecode', ...head, ...threads, output: 'result' } as const;
       return prepared(attentionDecodeKernel, variant, undefined, { past }, [...operands, output]);
     },
   };
 }
 
+interface Splitting {
+  splitPositions: number;
+  mostSplits: number;
+}
+
 /** The parts that attention-decode leaves: maximum, total and weighted values of each split and head. */
-function splitParts(random: Random, shape: HeadShape, splitPositions: number) {
+function splitParts(random: Random, shape: HeadShape, splitting: Splitting) {
   const { heads, keyValueHeads, headDim, past, window } = shape;
   const { operands, output, room, scale } = attentionParts(random, shape);
   const [queries, keys, values] = operands.map(({ input }) =>
     input instanceof Uint16Array ? fromF16(input) : (input as Float32Array),
   ) as [Float32Array, Float32Array, Float32Array];
-  const splits = attentionSplits({ splitPositions, window }, { past });
+  const splits = attentionSplits({ ...splitting, window }, { past });
+  const splitPositions = splitSize({ ...splitting, window }, { past });
   const size = partialSize(headDim);
   const partials = new Float32Array(splits * heads * size);
   const first = past + 1 - Math.min(past + 1, window ?? Infinity);
@@ -131,14 +141,15 @@ function splitParts(random: Random, shape: HeadShape, splitPositions: number) {
   return { operands, output, room, scale, partials };
 }
 
-function splitCases(shape: HeadShape, splitPositions: number): KernelCase[] {
+function splitCases(shape: HeadShape, splitting: Splitting, workgroupSize = 64): KernelCase[] {
+  const { splitPositions, mostSplits } = splitting;
   const { heads, keyValueHeads, headDim, window, past } = shape;
-  const threads = { splitPositions, headsPerWorkgroup: Math.min(2, heads / keyValueHeads), workgroupSize: 64 };
+  const threads = { ...splitting, headsPerWorkgroup: Math.min(4, heads / keyValueHeads), workgroupSize };
   return [
     {
-      name: `attentionDecode ${describe(shape)}, splits of ${splitPositions}`,
+      name: `attentionDecode ${describe(shape)}, at most ${mostSplits} splits of ${splitPositions}, ${workgroupSize} threads`,
       prepare: (random) => {
-        const { operands, partials, room, scale } = splitParts(random, shape, splitPositions);
+        const { operands, partials, room, scale } = splitParts(random, shape, splitting);
         const head = { heads, keyValueHeads, headDim, context: room, scale, window };
         const variant = { kernel: 'attentionDecode', ...head, ...threads, output: 'partials' } as const;
         const output = { output: partials, tolerance: TOLERANCE };
@@ -146,16 +157,16 @@ function splitCases(shape: HeadShape, splitPositions: number): KernelCase[] {
       },
     },
     {
-      name: `attentionMerge ${describe(shape)}, splits of ${splitPositions}`,
+      name: `attentionMerge ${describe(shape)}, at most ${mostSplits} splits of ${splitPositions}, ${workgroupSize} threads`,
       prepare: (random) => {
-        const { partials, output } = splitParts(random, shape, splitPositions);
+        const { partials, output } = splitParts(random, shape, splitting);
         const variant = {
           kernel: 'attentionMerge',
           heads,
           headDim,
-          splitPositions,
+          ...splitting,
           window,
-          workgroupSize: 64,
+          workgroupSize,
         } as const;
         return prepared(attentionMergeKernel, variant, undefined, { past }, [{ input: partials }, output]);
       },
@@ -258,6 +269,24 @@ export const ATTENTION_CASES: readonly KernelCase[] = [
   decodeCase({ heads: 14, keyValueHeads: 2, headDim: 12, past: 200 }, 4, 64),
   decodeCase({ heads: 2, keyValueHeads: 1, headDim: 256, past: 1 }, 2, 128),
   decodeCase({ heads: 4, keyValueHeads: 4, headDim: 64, past: 200, window: 90 }, 1, 64),
-  ...splitCases({ heads: 6, keyValueHeads: 2, headDim: 32, past: 200, tokens: 1 }, 64),
-  ...splitCases({ heads: 4, keyValueHeads: 4, headDim: 64, past: 200, tokens: 1, window: 150 }, 32),
+  decodeCase({ heads: 32, keyValueHeads: 8, headDim: 128, past: 70 }, 4, 256),
+  ...splitCases(
+    { heads: 6, keyValueHeads: 2, headDim: 32, past: 200, tokens: 1 },
+    { splitPositions: 64, mostSplits: 32 },
+  ),
+  ...splitCases(
+    { heads: 4, keyValueHeads: 4, headDim: 64, past: 200, tokens: 1, window: 150 },
+    { splitPositions: 32, mostSplits: 32 },
+  ),
+  // More positions than splits of the usual size: larger ones, the last of them not full.
+  ...splitCases(
+    { heads: 8, keyValueHeads: 2, headDim: 128, past: 330, tokens: 1 },
+    { splitPositions: 32, mostSplits: 4 },
+    256,
+  ),
+  ...splitCases(
+    { heads: 5, keyValueHeads: 1, headDim: 12, past: 300, tokens: 1 },
+    { splitPositions: 16, mostSplits: 8 },
+    128,
+  ),
 ];

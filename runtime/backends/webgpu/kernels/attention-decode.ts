@@ -3,16 +3,16 @@
 //
 // A workgroup serves several query heads of one key-value head, so that keys and values are read once for all of them.
 
-import { type AttentionDecodeVariant, attentionDecodeWgsl } from './attention-decode.wgsl.ts';
+import { type AttentionDecodeVariant, attentionDecodeWgsl, keyType } from './attention-decode.wgsl.ts';
 import { type Kernel, STEP_BINDING, type StepSizes } from './kernel.ts';
 
 export const attentionDecodeKernel: Kernel<AttentionDecodeVariant> = {
   name: 'attentionDecode',
-  bindings: ({ output }) => [
+  bindings: ({ headDim, output }) => [
     STEP_BINDING,
     { name: 'queries', access: 'read', type: 'array<vec4<f32>>' },
-    { name: 'keys', access: 'read', type: 'array<vec2<u32>>' },
-    { name: 'values', access: 'read', type: 'array<u32>' },
+    { name: 'keys', access: 'read', type: `array<${keyType(headDim)}>` },
+    { name: 'values', access: 'read', type: 'array<vec2<u32>>' },
     { name: output, access: 'write', type: 'array<vec2<f32>>' },
   ],
   wgsl: attentionDecodeWgsl,
@@ -25,8 +25,21 @@ export const attentionDecodeKernel: Kernel<AttentionDecodeVariant> = {
 
 /** Splits of the positions that the token at `past` sees. */
 export function attentionSplits(
-  { splitPositions, window }: Pick<AttentionDecodeVariant, 'splitPositions' | 'window'>,
-  { past }: Pick<StepSizes, 'past'>,
+  shape: Pick<AttentionDecodeVariant, 'splitPositions' | 'mostSplits' | 'window'>,
+  sizes: Pick<StepSizes, 'past'>,
 ): number {
-  return Math.ceil(Math.min(past + 1, window ?? Infinity) / splitPositions);
+  return Math.ceil(seenPositions(shape, sizes) / splitSize(shape, sizes));
+}
+
+/** Positions of each of them but the last. */
+export function splitSize(
+  shape: Pick<AttentionDecodeVariant, 'splitPositions' | 'mostSplits' | 'window'>,
+  sizes: Pick<StepSizes, 'past'>,
+): number {
+  const { splitPositions, mostSplits } = shape;
+  return Math.ceil(seenPositions(shape, sizes) / (splitPositions * mostSplits)) * splitPositions;
+}
+
+function seenPositions({ window }: Pick<AttentionDecodeVariant, 'window'>, { past }: Pick<StepSizes, 'past'>): number {
+  return Math.min(past + 1, window ?? Infinity);
 }

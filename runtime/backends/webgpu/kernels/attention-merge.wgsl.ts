@@ -1,39 +1,62 @@
-import { LOWEST, partialSize } from './attention-decode.wgsl.ts';
+import { type AttentionDecodeVariant, LOWEST, partialSize, splitStatements } from './attention-decode.wgsl.ts';
+import { repeat } from './kernel.ts';
 
-export interface AttentionMergeVariant {
+/** As attention-decode was told: from its splits those that there are follow. */
+export interface AttentionMergeVariant extends Pick<
+  AttentionDecodeVariant,
+  'heads' | 'headDim' | 'splitPositions' | 'mostSplits' | 'window'
+> {
   kernel: 'attentionMerge';
-  heads: number;
-  headDim: number;
-  /** As attention-decode was told: from them the number of splits follows. */
-  splitPositions: number;
-  window: number | undefined;
   workgroupSize: number;
 }
 
-/** One workgroup a head, one thread a pair of dimensions. */
+/** Splits that a thread reads before it adds the first of them. */
+const UNROLL = 4;
+
+/** One workgroup a head: a thread a split for the weights, then a thread a pair of dimensions and share of the splits. */
 export function attentionMergeWgsl(variant: AttentionMergeVariant): string {
-  const { heads, headDim, splitPositions, window, workgroupSize } = variant;
+  const { heads, headDim, mostSplits, workgroupSize } = variant;
   const size = partialSize(headDim) / 2;
+  const pairs = headDim / 2;
+  const shares = Math.max(1, Math.floor(workgroupSize / pairs));
   return `
+var<workgroup> weights: array<f32, ${mostSplits}>;
+var<workgroup> totals: array<vec2<f32>, ${mostSplits}>;
+var<workgroup> sums: array<vec2<f32>, ${shares * pairs}>;
+
 @compute @workgroup_size(${workgroupSize})
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let head = workgroup.x;
-  let seen = ${window === undefined ? 'step.past + 1u' : `min(step.past + 1u, ${window}u)`};
-  let splits = (seen + ${splitPositions - 1}u) / ${splitPositions}u;
+  ${splitStatements(variant)}
+  let splits = (seen + splitSize - 1u) / splitSize;
+  for (var i = thread; i < splits; i += ${workgroupSize}u) {
+    totals[i] = partials[(i * ${heads}u + head) * ${size}u];
+  }
+  workgroupBarrier();
   var maximum = ${LOWEST};
   for (var i = 0u; i < splits; i++) {
-    maximum = max(maximum, partials[(i * ${heads}u + head) * ${size}u].x);
+    maximum = max(maximum, totals[i].x);
   }
-  for (var pair = thread; pair < ${headDim / 2}u; pair += ${workgroupSize}u) {
-    var total = 0.0;
+  for (var i = thread; i < splits; i += ${workgroupSize}u) {
+    weights[i] = exp(max(totals[i].x - maximum, -80.0));
+  }
+  workgroupBarrier();
+  var total = 0.0;
+  for (var i = 0u; i < splits; i++) {
+    total += weights[i] * totals[i].y;
+  }
+  for (var item = thread; item < ${shares * pairs}u; item += ${workgroupSize}u) {
+    let pair = item % ${pairs}u;
     var sum = vec2<f32>(0.0);
-    for (var i = 0u; i < splits; i++) {
-      let part = (i * ${heads}u + head) * ${size}u;
-      let weight = exp(max(partials[part].x - maximum, -80.0));
-      total += weight * partials[part].y;
-      sum += weight * partials[part + 1u + pair];
+    for (var i = item / ${pairs}u; i < splits; i += ${UNROLL * shares}u) {
+      ${repeat(UNROLL, (u) => `let i${u} = min(i + ${u * shares}u, splits - 1u);\n      let part${u} = partials[(i${u} * ${heads}u + head) * ${size}u + 1u + pair];`, '\n      ')}
+      ${repeat(UNROLL, (u) => `sum += select(0.0, weights[i${u}], i + ${u * shares}u < splits) * part${u};`, '\n      ')}
     }
-    result[head * ${headDim / 2}u + pair] = sum / total;
+    sums[item] = sum;
+  }
+  workgroupBarrier();
+  for (var pair = thread; pair < ${pairs}u; pair += ${workgroupSize}u) {
+    result[head * ${pairs}u + pair] = (${repeat(shares, (s) => `sums[pair + ${s * pairs}u]`, ' + ')}) / total;
   }
 }`;
 }

@@ -102,4 +102,4 @@ export const MATMUL_MATRIX = [
   matrixTile(32, 64, 1, 32),
 ];
 
-export const ATTENTION_DECODE = [{ splitPositions: 64 }, { splitPositions: 256 }] as const;
+export const ATTENTION_DECODE = [{ splitPositions: 32 }, { splitPositions: 128 }] as const;
