@@ -1,7 +1,9 @@
 // How fast the WASM kernels multiply, one thread, beside what memory gives: G multiply-adds a second for one token (decoding)
 // and for 16 (prefill), by format and build. In Chromium by default; `--node` runs in this Node.
 //
-//   node bench/wasm-kernels.mjs [--node] [--rows 2560 --columns 512]
+//   node bench/wasm-kernels.mjs [--node] [--rows 2560 --columns 512] [--formats q2g32,q4g32] [--builds relaxed,plain]
+//
+// The machine's other work comes and goes: the formats of a shape are timed in turns, and the fastest of each counts.
 
 import { build } from 'esbuild';
 import { createServer } from 'node:http';
@@ -15,6 +17,12 @@ const option = (name, fallback) => {
   const at = process.argv.indexOf(`--${name}`);
   return at < 0 ? fallback : Number(process.argv[at + 1]);
 };
+const list = (name, fallback) => {
+  const at = process.argv.indexOf(`--${name}`);
+  return at < 0 ? fallback : process.argv[at + 1].split(',');
+};
+const formats = list('formats', ['q2g32', 'q3g32', 'q4g32', 'q8g32', 'q2k', 'q3k', 'q4k', 'q5k', 'q6k', 'f16', 'f32']);
+const builds = list('builds', ['relaxed', 'plain']);
 const shapes = process.argv.includes('--rows')
   ? [[option('rows', 0), option('columns', 0)]]
   : [
@@ -28,15 +36,9 @@ const shapes = process.argv.includes('--rows')
 const entry = `
   import { KernelHarness } from './test/wasm/kernel-harness.ts';
   import { chooseBuild } from './runtime/backends/wasm/kernels.ts';
-  import { STEP_FIELDS } from './runtime/backends/wasm/layouts.ts';
+  import { FORMATS, formatBytes, formatLimit, isQuantized } from './runtime/quantization/formats.ts';
 
   const TOKENS = 16;
-  const FORMATS = {
-    q4g32: { bits: 4.5, prepare: 'quantizeActivations4', linear: 'linearQ4' },
-    q8g32: { bits: 8.5, prepare: 'quantizeActivations8', linear: 'linearQ8' },
-    f16: { bits: 16, prepare: 'foldActivations', linear: 'linearF16' },
-    f32: { bits: 32, linear: 'linearF32' },
-  };
 
   /**
    * Seconds of one call of \`work\`, which does \`operations\` multiply-adds: the fastest of many runs of a few milliseconds,
@@ -45,7 +47,7 @@ const entry = `
   function time(work, operations) {
     const calls = Math.max(1, Math.round(2e7 / operations));
     let fastest = Infinity;
-    const end = performance.now() + 300;
+    const end = performance.now() + 50;
     while (performance.now() < end) {
       const start = performance.now();
       for (let i = 0; i < calls; i++) work();
@@ -54,43 +56,57 @@ const entry = `
     return fastest;
   }
 
-  export async function measure(shapes) {
+  /** A matrix of random bytes; plain numbers are of the size of weights, and none is subnormal. */
+  function randomMatrix(format, rows, columns) {
+    const bytes = formatBytes(format, rows, columns);
+    const random = (length) => Uint8Array.from({ length }, () => Math.random() * 256);
+    const halves = (length) => Uint16Array.from({ length: length / 2 }, () => 0x1c00 + Math.random() * 1024);
+    const plain = {
+      f16: () => new Uint8Array(halves(bytes.planes[0]).buffer),
+      f32: () => new Uint8Array(Float32Array.from({ length: rows * columns }, () => Math.random() / 20).buffer),
+    };
+    return {
+      format, rows, columns,
+      planes: isQuantized(format) ? bytes.planes.map(random) : [plain[format.name]()],
+      scales: halves(bytes.scales),
+      minimums: halves(bytes.minimums),
+      scaleCodes: bytes.scaleCodes ? random(bytes.scaleCodes) : undefined,
+    };
+  }
+
+  export async function measure({ shapes, formats, builds }) {
     const results = [];
-    const builds = chooseBuild('auto') === 'relaxed' ? ['relaxed', 'plain'] : ['plain'];
+    if (chooseBuild('auto') === 'plain') builds = ['plain'];
     for (const build of builds) {
-      const harness = await KernelHarness.create(build, 160 << 20);
+      const harness = await KernelHarness.create(build, 192 << 20);
       for (const [rows, columns] of shapes) {
-        for (const [format, { bits, prepare, linear }] of Object.entries(FORMATS)) {
-          harness.reset();
-          const numbers = format === 'f32' ? columns * 4 : format === 'f16' ? columns * 2 : (columns * Math.floor(bits)) / 8;
-          const weights = harness.reserve(rows * numbers, 0);
-          const view = new DataView(harness.memory.buffer);
-          const random = () => Math.random() + Math.random() - 1;
-          if (format === 'f32') for (let i = 0; i < rows * columns; i++) view.setFloat32(weights + 4 * i, random() / 20, true);
-          else if (format === 'f16') {
-            // Halves with exponents of 2^-10 … 2^-3, as weights have them; no subnormals.
-            for (let i = 0; i < rows * columns; i++) {
-              view.setUint16(weights + 2 * i, ((Math.random() * 2) << 15) | ((5 + Math.random() * 8) << 10) | (Math.random() * 1024), true);
-            }
-          } else for (let i = 0; i < rows * numbers; i++) view.setUint8(weights + i, Math.random() * 256);
-          const scales = harness.place(new Uint16Array((rows * columns) / 32).fill(0x1c00));
-          const input = harness.place(Float32Array.from({ length: TOKENS * columns }, random));
-          const prepared = harness.output(harness.preparedBytes(format, TOKENS, columns));
-          const output = harness.output(TOKENS * rows * 4);
-          const record = harness.record([weights, scales, 0, input, prepared, output, rows, columns, STEP_FIELDS.tokens, { f32: 1 }]);
-          if (prepare) harness.call(prepare, record, 0, TOKENS);
-          const blocks = rows / 4;
-          const run = (tokens) => {
-            harness.step({ tokens });
-            const seconds = time(() => harness.call(linear, record, 0, blocks), tokens * rows * columns);
-            return (tokens * rows * columns) / seconds / 1e9;
-          };
-          const [one, many] = [run(1), run(TOKENS)];
+        harness.reset();
+        const input = harness.place(Float32Array.from({ length: TOKENS * columns }, () => Math.random() + Math.random() - 1));
+        const measured = formats.filter((name) => formatLimit(FORMATS[name], columns) === undefined).map((name) => {
+          const placed = harness.placeMatrix(randomMatrix(FORMATS[name], rows, columns));
+          const { record, prepare, linear } = harness.linear(placed, input, TOKENS);
+          const bits = (formatBytes(FORMATS[name], rows, columns).total * 8) / (rows * columns);
+          return { name, bits, record, prepare, linear, one: Infinity, many: Infinity };
+        });
+        for (let round = 0; round < 8; round++) {
+          for (const row of measured) {
+            const run = (tokens) => {
+              harness.step({ tokens });
+              return time(() => {
+                if (row.prepare) harness.call(row.prepare, row.record, 0, tokens);
+                harness.call(row.linear, row.record, 0, rows / 4);
+              }, tokens * rows * columns);
+            };
+            row.one = Math.min(row.one, run(1));
+            row.many = Math.min(row.many, run(TOKENS));
+          }
+        }
+        for (const { name, bits, one, many } of measured) {
           results.push({
-            build, format, rows, columns,
-            'matrix × vector, G/s': one,
-            'matrix × matrix, G/s': many,
-            'GB/s of weights': (one * bits) / 8,
+            build, format: name, rows, columns,
+            'matrix × vector, G/s': (rows * columns) / one / 1e9,
+            'matrix × matrix, G/s': (TOKENS * rows * columns) / many / 1e9,
+            'GB/s of weights': (rows * columns * bits) / 8 / one / 1e9,
           });
         }
       }
@@ -131,7 +147,7 @@ async function inChromium() {
     const page = await browser.newPage();
     await page.goto(`http://localhost:${server.address().port}/`);
     await page.addScriptTag({ content: script });
-    return await page.evaluate((list) => globalThis.bench.measure(list), shapes);
+    return await page.evaluate((given) => globalThis.bench.measure(given), { shapes, formats, builds });
   } finally {
     await browser.close();
     server.close();
@@ -140,7 +156,7 @@ async function inChromium() {
 
 async function inNode() {
   const url = `data:text/javascript;base64,${Buffer.from(await bundle('esm')).toString('base64')}`;
-  return (await import(url)).measure(shapes);
+  return (await import(url)).measure({ shapes, formats, builds });
 }
 
 const { results, memory } = await (process.argv.includes('--node') ? inNode() : inChromium());
