@@ -1,8 +1,15 @@
 // What the bundles leave out of the sources, on samples.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { compactTemplates, withoutReferences } from '../../scripts/bundle-transforms.mjs';
+import { fileURLToPath } from 'node:url';
+import {
+  compactTemplates,
+  letInsteadOfConst,
+  withoutReferences,
+  withoutUnusedComlink,
+} from '../../scripts/bundle-transforms.mjs';
 
 const fail = {
   error(message: string): never {
@@ -63,5 +70,47 @@ describe('withoutReferences', () => {
 
   it('says so when an operation has none', () => {
     assert.throws(() => strip(`const a: OperationDefinition<'add'> = {};`), /no method `reference`/);
+  });
+});
+
+describe('withoutUnusedComlink', () => {
+  const path = fileURLToPath(import.meta.resolve('comlink')).replace(/dist\/.*$/, 'dist/esm/comlink.mjs');
+  const comlink = readFileSync(path, 'utf8');
+
+  it('leaves a Comlink that still calls, answers and passes errors on', async () => {
+    const code = transform(withoutUnusedComlink(), path, comlink);
+    assert.doesNotMatch(code, /"(?:SET|CONSTRUCT|ENDPOINT)" \/\* MessageType\.\w+ \*\/:|\["proxy"/);
+    // Node would look for the source map that the last line names.
+    const script = code.replace(/\/\/# sourceMappingURL.*/, '');
+    const url = `data:text/javascript;base64,${Buffer.from(script).toString('base64')}`;
+    const { expose, wrap } = (await import(url)) as typeof import('comlink');
+    const { port1, port2 } = new MessageChannel();
+    const service = {
+      add: (a: number, b: number): number => a + b,
+      fail: (): never => {
+        throw new RangeError('too far');
+      },
+    };
+    expose(service, port1 as unknown as Parameters<typeof expose>[1]);
+    const remote = wrap<typeof service>(port2 as unknown as Parameters<typeof wrap>[0]);
+    assert.equal(await remote.add(2, 3), 5);
+    await assert.rejects(() => remote.fail(), { name: 'RangeError', message: 'too far' });
+    port1.close();
+  });
+
+  it('says so when another version reads differently, and leaves other modules alone', () => {
+    assert.throws(() => transform(withoutUnusedComlink(), path, 'export {};'), /look at what this version brings/);
+    assert.equal(transform(withoutUnusedComlink(), '/x/a.ts', comlink), comlink);
+  });
+});
+
+describe('letInsteadOfConst', () => {
+  it('changes the declarations and no other text', () => {
+    const code =
+      'const a = "const b"; for (const x of a) { const { constant } = x; let c = `const ${constant}`; var v; }';
+    assert.equal(
+      letInsteadOfConst().renderChunk(code).code,
+      'let a = "const b"; for (let x of a) { let { constant } = x; let c = `const ${constant}`; var v; }',
+    );
   });
 });
