@@ -38,8 +38,8 @@ export const modelOptions = {
   precision: {
     kind: 'text',
     value: '<name>',
-    choices: ['auto', '4bit', '8bit', 'f16'],
-    description: 'bits a weight on the device: auto, 4bit, 8bit or f16 (default auto)',
+    choices: ['auto', '2bit', '3bit', '4bit', '8bit', 'f16'],
+    description: 'bits a weight on the device: auto, 2bit, 3bit, 4bit, 8bit or f16 (default auto)',
   },
   context: { kind: 'integer', value: '<tokens>', description: 'tokens of context to make room for' },
   threads: { kind: 'integer', value: '<count>', description: 'threads (default: all cores)' },

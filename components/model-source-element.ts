@@ -2,7 +2,7 @@
 
 import { LitElement } from 'lit';
 import { property } from 'lit/decorators.js';
-import type { BackendName, ModelSource, Precision } from '../runtime/index.ts';
+import type { BackendName, ModelSource, Precision, PrecisionName } from '../runtime/index.ts';
 import { numberAttribute, oneOf, textAttribute } from './internal/attributes.ts';
 import { announceProvider } from './model-context.ts';
 import { ModelOwner } from './model-owner.ts';
@@ -18,8 +18,12 @@ export abstract class ModelSourceElement extends LitElement {
    */
   @property({ converter: textAttribute }) src: ModelSource | undefined;
 
-  /** Bits of a weight on the device: `auto`, `4bit`, `8bit` or `f16`. */
-  @property({ converter: oneOf<Precision>('auto', '4bit', '8bit', 'f16') }) precision: Precision = 'auto';
+  /**
+   * Bits of a weight on the device: `auto`, `2bit`, `3bit`, `4bit`, `8bit` or `f16`. As a property also bits a role and a layer:
+   * see `QuantizationOptions`.
+   */
+  @property({ converter: oneOf<PrecisionName>('auto', '2bit', '3bit', '4bit', '8bit', 'f16') }) precision: Precision =
+    'auto';
 
   /** What runs the model: `auto`, `webgpu` or `wasm`. */
   @property({ converter: oneOf<BackendName | 'auto'>('auto', 'webgpu', 'wasm') }) backend: BackendName | 'auto' =

@@ -4,8 +4,36 @@
 /** Where a model comes from: see `loadModel`. */
 export type ModelSource = string | URL | readonly File[];
 
-/** How many bits a weight takes on the device. `auto` lets the plan decide and say why. */
-export type Precision = 'auto' | '4bit' | '8bit' | 'f16';
+/** How many bits a weight takes on the device, scales beside. `auto` lets the plan decide and say why. */
+export type PrecisionName = 'auto' | '2bit' | '3bit' | '4bit' | '8bit' | 'f16';
+
+/** The bits of all matrices by name, or bits a role and a layer. */
+export type Precision = PrecisionName | QuantizationOptions;
+
+export type QuantizationBits = 2 | 3 | 4 | 8 | 16;
+
+/** What a matrix is for: see `QuantizationOptions.mixedPrecision`. */
+export type QuantizationRole =
+  'embedding' | 'position' | 'attention-qkv' | 'attention-output' | 'ffn-in' | 'ffn-out' | 'output' | 'conv';
+
+export interface QuantizationOptions {
+  /** Of a weight; scales and minimums come on top, at most 5/8 of a bit. 16 keeps f16. */
+  bits: QuantizationBits;
+  /**
+   * `asymmetric` gives each group a minimum beside its scale. Without a scheme and a group size the format that loses least
+   * at these bits is taken.
+   */
+  scheme?: 'symmetric' | 'asymmetric' | undefined;
+  /** Consecutive weights of a row that share a scale. Default, once a scheme is given: 32, or 64 when asymmetric. */
+  groupSize?: 16 | 32 | 64 | 128 | undefined;
+  /**
+   * True: embedding, attention's queries, keys and values, and the output keep 8 bits; attention's output and the FFN take
+   * `bits`. An object changes that table, by role. Norms and biases are never quantised.
+   */
+  mixedPrecision?: boolean | Readonly<Partial<Record<QuantizationRole, QuantizationBits>>> | undefined;
+  /** Bits by the checkpoint's name of a tensor; `*` stands for anything: `{ 'model.layers.0.*': 8, 'lm_head.weight': 8 }`. */
+  perLayer?: Readonly<Record<string, QuantizationBits>> | undefined;
+}
 
 /** What runs the model. `auto` takes WebGPU where there is one, and WASM where there is none. */
 export type BackendName = 'webgpu' | 'wasm';
@@ -166,7 +194,8 @@ export interface MemoryReport {
 export interface PlanReport {
   backend: BackendName;
   backendDescription: string;
-  precision: Exclude<Precision, 'auto'>;
+  /** Of most weights. */
+  precision: Exclude<PrecisionName, 'auto'>;
   /** Of all matrices, scales included. */
   bitsPerWeight: number;
   contextLength: number;

@@ -9,6 +9,7 @@ import { DecoderSession } from '../generation/decode-loop.ts';
 import { ignoredGenerationOptions, readEndTokens, readGenerationDefaults } from '../generation/options.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { lower } from '../graph/passes/index.ts';
+import type { Graph } from '../graph/types.ts';
 import { countParameters } from '../graph/sizes.ts';
 import type { ModelFiles } from '../loading/model-files.ts';
 import { openModelFiles } from '../loading/open-files.ts';
@@ -17,10 +18,11 @@ import { LoadProgressTracker } from '../loading/progress.ts';
 import { parseSource } from '../loading/source.ts';
 import { findFamily, modelTypeOf, rotaryRows } from '../models/index.ts';
 import { planModel } from '../planning/plan.ts';
+import { withKinds } from '../planning/weight-kinds.ts';
 import { createChatTemplate } from '../processing/chat-template.ts';
 import { createTokenizer } from '../processing/tokenizer.ts';
 import type { LoadRequest } from '../protocol/messages.ts';
-import type { LoadProgress, ModelInfo, PlanReport } from '../types.ts';
+import type { LoadProgress, ModelInfo, PlanReport, PrecisionName, QuantizationOptions } from '../types.ts';
 import { openCheckpoint } from '../weights/checkpoint.ts';
 import { createWeightSource, type WeightSource } from '../weights/weight-source.ts';
 import type { BackendPool } from './backend-pool.ts';
@@ -53,16 +55,20 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
     const config = family.config(description.config);
     const builder = new GraphBuilder();
     family.build(builder, config);
-    const graph = lower(builder.build());
+    const authored = builder.build();
 
-    gguf?.expectAllUsed(graph);
+    gguf?.expectAllUsed(authored);
     const checkpoint = gguf?.checkpoint ?? (await openCheckpoint(files, signal));
+    const { precision } = request;
+    const policy = typeof precision === 'object' ? await loadPolicy(precision, authored) : undefined;
+    const stored = createWeightSource(checkpoint, authored);
+    const graph = lower(withKinds(authored, (weight) => stored.storedFormat(weight), policy?.bitsOf));
     const weights = createWeightSource(checkpoint, graph);
     const capabilities = await detectCapabilities();
     const plan = planModel({
       graph,
       capabilities,
-      wishes: request,
+      wishes: { ...request, precision: policy ?? (precision as PrecisionName) },
       model: {
         maxContextLength: config.maxContextLength,
         storedFormats: new Map(graph.weights.map((weight) => [weight.name, weights.storedFormat(weight)])),
@@ -174,6 +180,12 @@ async function openIfGguf(files: ModelFiles, signal?: AbortSignal): Promise<Open
   if (!files.weightsName || !/\.gguf$/i.test(files.weightsName)) return undefined;
   const { openGgufModel } = await import('./gguf-model.ts');
   return openGgufModel(files, signal);
+}
+
+/** Bits a role and a layer: the code that reads such wishes comes with the first one. */
+async function loadPolicy(options: QuantizationOptions, graph: Graph) {
+  const { quantizationPolicy } = await import('../planning/quantization-options.ts');
+  return quantizationPolicy(options, graph);
 }
 
 type Plan = ReturnType<typeof planModel>;

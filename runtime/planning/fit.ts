@@ -1,16 +1,20 @@
 // The search for a plan on one backend: of the contexts, precisions and chunks that the wishes leave open, the first that
-// fits. First the chunk gives way, then the precision, then the context.
+// fits. First the chunk gives way, then the precision down to 4 bits, then the context, and at
+// last the precision again.
 
 import type { ActivationPlan } from '../graph/memory-plan.ts';
 import type { Graph } from '../graph/types.ts';
-import type { BackendName, Capabilities, LoadOptions } from '../types.ts';
+import type { BackendName, Capabilities, LoadOptions, PrecisionName } from '../types.ts';
 import { chooseContextLengths } from './context-length.ts';
 import { activationPlan, estimateMemory, type MemoryEstimate, type ProgramSizes } from './memory-estimate.ts';
 import { findMisfit, memoryLimit, type MemoryLimit, type Misfit } from './memory-limit.ts';
-import { chooseFormats, type FormatChoice, type StoredFormats } from './precision-policy.ts';
+import { chooseFormats, type FormatChoice, type PrecisionPolicy, type StoredFormats } from './precision-policy.ts';
 import { describeBytes, describeCount, type Reason } from './reason.ts';
 
-export type PlanWishes = Pick<LoadOptions, 'precision' | 'backend' | 'contextLength' | 'memoryLimitBytes' | 'threads'>;
+export interface PlanWishes extends Pick<LoadOptions, 'backend' | 'contextLength' | 'memoryLimitBytes' | 'threads'> {
+  /** Bits a role and a layer come as a policy: see quantization-options.ts. */
+  precision?: PrecisionName | PrecisionPolicy | undefined;
+}
 
 export interface PlanRequest {
   /** Lowered (graph/passes): formats are planned for the weights that a backend will get. */
@@ -55,8 +59,11 @@ export function findFit(backend: BackendName, request: PlanRequest): Fit | NoFit
   // Activations depend on the chunk alone: the plan of each is made once.
   const activationPlans = new Map<number, ActivationPlan>();
   let smallest: NoFit | undefined;
-  for (const contextLength of contextLengths) {
-    for (const choice of choices) {
+  const rounds = [choices.filter((choice) => !choice.isLastResort), choices.filter((choice) => choice.isLastResort)];
+  for (const [round, contextLength] of rounds.flatMap((round) =>
+    contextLengths.map((length) => [round, length] as const),
+  )) {
+    for (const choice of round) {
       for (const chunk of chunks) {
         const sizes = programSizes(graph, contextLength, chunk);
         const activations = activationPlans.get(sizes.maxTokens) ?? activationPlan(graph, sizes);

@@ -30,7 +30,7 @@ function findRemedies(backend: BackendName, request: PlanRequest, { contextLengt
     return 'misfit' in fit ? undefined : describeBytes(fit.memory.total);
   };
 
-  for (const precision of ['8bit', '4bit'] as const) {
+  for (const precision of ['8bit', '4bit', '3bit', '2bit'] as const) {
     const total = request.wishes.precision === precision ? undefined : fits({ precision });
     if (total === undefined) continue;
     remedies.push(`precision "${precision}" (${total})`);

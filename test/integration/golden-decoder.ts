@@ -11,7 +11,7 @@ import { openModelFiles } from '../../runtime/loading/open-files.ts';
 import { parseSource } from '../../runtime/loading/source.ts';
 import { findFamily, modelTypeOf, rotaryRows } from '../../runtime/models/index.ts';
 import { planModel } from '../../runtime/planning/plan.ts';
-import type { Precision } from '../../runtime/types.ts';
+import type { PrecisionName } from '../../runtime/types.ts';
 import { openCheckpoint } from '../../runtime/weights/checkpoint.ts';
 import { createWeightSource } from '../../runtime/weights/weight-source.ts';
 
@@ -46,7 +46,7 @@ export interface OpenedDecoder {
 }
 
 export interface OpenDecoderOptions {
-  precision?: Precision | undefined;
+  precision?: PrecisionName | undefined;
   /** Default 64. */
   contextLength?: number | undefined;
   /** The longest chunk, and the most rows of logits. Default 64; `planned` takes what the plan says of both. */

@@ -112,7 +112,7 @@ describe('backend', () => {
   test('auto moves to WASM when a matrix exceeds the GPU’s buffers, and says so', () => {
     const given = { options: LARGE, capabilities: { webgpu: { ...GPU, maxStorageBindingBytes: 2 ** 20 } } };
     assert.equal(plan(given).backend, 'wasm');
-    assert.match(reasonsOf(given, 'backend'), /weight embed needs 16 MB on webgpu.*one buffer/);
+    assert.match(reasonsOf(given, 'backend'), /weight embed needs 8.2 MB on webgpu.*one buffer/);
   });
 });
 
@@ -153,6 +153,8 @@ describe('precision', () => {
   test('by name: all matrices, while norms and biases stay f32', () => {
     const biased = { ...TINY_DECODER, hasBias: true, isTied: false };
     for (const [precision, format, bits] of [
+      ['2bit', 'q2g32', 2.5],
+      ['3bit', 'q3g32', 3.5],
       ['4bit', 'q4g32', 4.5],
       ['8bit', 'q8g32', 8.5],
       ['f16', 'f16', 16],
@@ -167,6 +169,23 @@ describe('precision', () => {
       assert.equal(plan(given).precision, precision);
       assert.equal(plan(given).bitsPerWeight, bits);
     }
+  });
+
+  test('2 and 3 bits take two-level scales where rows are multiples of 256', () => {
+    const wide = { ...TINY_DECODER, columns: 256, width: 512, headDim: 64 };
+    for (const [precision, format, share] of [
+      ['2bit', 'q2k', 0.165],
+      ['3bit', 'q3k', 0.22],
+      ['4bit', 'q4g32', 0.282],
+      ['8bit', 'q8g32', 0.532],
+    ] as const) {
+      const given = { options: wide, wishes: { precision } };
+      assert.equal(formatsOf(given)(QKV), format);
+      assert.ok(plan(given).bitsPerWeight / 16 <= share);
+    }
+    const narrow = { options: { ...wide, width: 96 }, wishes: { precision: '2bit' } as const };
+    assert.equal(formatsOf(narrow)('layers.0.down'), 'q2g32');
+    assert.match(reasonsOf(narrow, 'precision'), /2 matrices take q2g32: q2k needs rows of a multiple of 256/);
   });
 
   test('every weight of the graph has a format', () => {
@@ -317,6 +336,18 @@ describe('memory', () => {
     assert.ok(plan({ options: LARGE, wishes: { ...wishes, contextLength } }).memory.total <= 75e6);
   });
 
+  test('auto shortens the context before it goes below 4 bits, and goes to 2 before it gives up', () => {
+    const least = (precision: '4bit' | '3bit' | '2bit', contextLength: number): number =>
+      plan({ options: LARGE, wishes: { precision, contextLength } }).memory.total;
+    const fit = (memoryLimitBytes: number) => plan({ options: LARGE, wishes: { memoryLimitBytes } });
+    const shorter = fit(least('4bit', 512));
+    assert.deepEqual([shorter.precision, shorter.contextLength], ['4bit', 512]);
+    assert.equal(fit(least('4bit', 512) - 1e6).precision, '3bit');
+    const lowest = fit(least('2bit', 512));
+    assert.equal(lowest.precision, '2bit');
+    assert.ok(lowest.reasons.some(({ reason }) => /2 bits a weight, because/.test(reason)));
+  });
+
   test('nothing would fit: choose a smaller model', () => {
     assert.throws(() => plan({ options: LARGE, wishes: { memoryLimitBytes: 1e6 } }), {
       code: 'out-of-memory',
@@ -325,7 +356,7 @@ describe('memory', () => {
   });
 
   test('WASM ends at 4 GiB, a small phone earlier, a capped figure says nothing', () => {
-    const huge = { ...LARGE, layers: 12, columns: 8192, width: 32768 };
+    const huge = { ...LARGE, layers: 24, columns: 8192, width: 32768 };
     const wasm = { webgpu: NO_GPU };
     assert.throws(() => plan({ options: huge, capabilities: wasm }), {
       code: 'out-of-memory',
