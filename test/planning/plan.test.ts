@@ -337,13 +337,19 @@ describe('memory', () => {
   });
 
   test('auto shortens the context before it goes below 4 bits, and goes to 2 before it gives up', () => {
-    const least = (precision: '4bit' | '3bit' | '2bit', contextLength: number): number =>
-      plan({ options: LARGE, wishes: { precision, contextLength } }).memory.total;
+    /** Room for 512 tokens, read in short chunks. */
+    const least = (precision: '4bit' | '2bit'): number => {
+      const { weights, keyValueCache, activations } = plan({
+        options: LARGE,
+        wishes: { precision, contextLength: 512 },
+      }).memory;
+      return weights + keyValueCache + activations / 4;
+    };
     const fit = (memoryLimitBytes: number) => plan({ options: LARGE, wishes: { memoryLimitBytes } });
-    const shorter = fit(least('4bit', 512));
+    const shorter = fit(least('4bit'));
     assert.deepEqual([shorter.precision, shorter.contextLength], ['4bit', 512]);
-    assert.equal(fit(least('4bit', 512) - 1e6).precision, '3bit');
-    const lowest = fit(least('2bit', 512));
+    assert.equal(fit(least('4bit') - 5e6).precision, '3bit');
+    const lowest = fit(least('2bit'));
     assert.equal(lowest.precision, '2bit');
     assert.ok(lowest.reasons.some(({ reason }) => /2 bits a weight, because/.test(reason)));
   });
