@@ -1,7 +1,7 @@
 // The WASM backend: AssemblyScript kernels with SIMD over one linear memory, on one thread or, where memory can be shared, on
 // several. Read compile.ts for how a graph becomes a tape, tape.ts for how it runs, assembly/dot-integer.ts for the heart.
 
-import type { Backend, CompileOptions, Program } from '../backend.ts';
+import type { Backend, CompileOptions, EncoderCompileOptions, EncoderProgram, Program } from '../backend.ts';
 import { WpError } from '../../errors.ts';
 import { lower } from '../../graph/passes/index.ts';
 import type { Graph } from '../../graph/types.ts';
@@ -38,7 +38,7 @@ async function defaultThreads(): Promise<number> {
 class WasmBackend implements Backend {
   readonly name = 'wasm';
   readonly lost = new Promise<never>(() => undefined);
-  readonly #programs = new Set<Program>();
+  readonly #programs = new Set<Pick<Program, 'dispose'>>();
   /** Why fewer threads run than were asked for. */
   #note = '';
 
@@ -70,6 +70,19 @@ class WasmBackend implements Backend {
     const group = await this.#threadGroup({ module, memory, kernels, tape: compiled.tape });
     const parts = { graph: lowered, options, compiled, memory, kernels, group };
     const program = new WasmProgram(parts, () => this.#programs.delete(program));
+    this.#programs.add(program);
+    return program;
+  }
+
+  /** The encoders' kernels and their compiler are a chunk of their own: a chat does not fetch them. */
+  async compileEncoder(graph: Graph, options: EncoderCompileOptions): Promise<EncoderProgram> {
+    const { compileEncoder } = await import('./encoder/program.ts');
+    const program = await compileEncoder(graph, options, {
+      build: this.build,
+      threads: this.threads,
+      threadGroup: (parts) => this.#threadGroup(parts),
+      onDispose: (disposed) => this.#programs.delete(disposed),
+    });
     this.#programs.add(program);
     return program;
   }
