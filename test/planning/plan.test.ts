@@ -347,7 +347,8 @@ describe('memory', () => {
     };
     const fit = (memoryLimitBytes: number) => plan({ options: LARGE, wishes: { memoryLimitBytes } });
     const shorter = fit(least('4bit'));
-    assert.deepEqual([shorter.precision, shorter.contextLength], ['4bit', 512]);
+    assert.equal(shorter.precision, '4bit');
+    assert.ok(shorter.contextLength < 4096);
     assert.equal(fit(least('4bit') - 5e6).precision, '3bit');
     const lowest = fit(least('2bit'));
     assert.equal(lowest.precision, '2bit');
