@@ -20,6 +20,12 @@ export const layers: Readonly<Record<string, Layer>> = {
 
   // The model as data, and what it is computed with.
   quantization: { paths: ['runtime/quantization/'], allow: ['errors', 'half', 'types'] },
+  calibration: {
+    paths: ['runtime/quantization/calibration/'],
+    allow: ['errors', 'types', 'graph', 'ops', 'quantization'],
+    allowTypes: ['backend'],
+  },
+  evaluation: { paths: ['runtime/evaluation/'], allow: ['errors', 'types'] },
   ops: { paths: ['runtime/ops/'], allow: ['errors', 'half', 'types'], allowTypes: ['graph'] },
   graph: { paths: ['runtime/graph/'], allow: ['errors', 'half', 'types', 'ops'], allowTypes: ['quantization'] },
   models: { paths: ['runtime/models/'], allow: ['errors', 'types', 'graph'] },
@@ -92,6 +98,8 @@ export const layers: Readonly<Record<string, Layer>> = {
       'protocol',
       'capabilities',
       'quantization',
+      'calibration',
+      'evaluation',
       'ops',
       'graph',
       'models',

@@ -7,6 +7,7 @@ import { lower } from '../../graph/passes/index.ts';
 import type { Graph, Weight } from '../../graph/types.ts';
 import type { ColumnStatistics } from '../column-statistics.ts';
 import { FORMATS, type PackedMatrix, type WeightFormat } from '../formats.ts';
+import { GramProduct } from './gram-product.ts';
 import { MomentSums } from './moments.ts';
 import { tapLinears, type Tap } from './tap.ts';
 
@@ -40,6 +41,8 @@ export type Calibration = ReadonlyMap<string, ColumnStatistics>;
 
 /** Tokens of one step. */
 const CHUNK = 128;
+/** Inputs whose products are summed at once. */
+const PRODUCT_ROWS = 512;
 
 /**
  * Statistics of the inputs of every matrix over windows of tokens; windows share nothing, each begins an empty cache.
@@ -51,28 +54,38 @@ export async function calibrate(
   { gather = 'squares', format = FORMATS.f16, onProgress, signal }: CalibrateOptions = {},
 ): Promise<Calibration> {
   const { graph, taps } = tapLinears(lower(model.graph));
-  const sums = new Map<Tap, MomentSums>(taps.map((tap) => [tap, new MomentSums(tap.columns, gather === 'moments')]));
+  const grams = new Map<number, GramProduct>();
+  const sums = new Map<Tap, MomentSums>();
   const longest = windows.reduce((most, { length }) => Math.max(most, length), 1);
   const program = await compileWhole(model, graph, longest, format, signal);
   try {
+    for (const tap of taps) {
+      let gram = grams.get(tap.columns);
+      if (!gram && gather === 'moments') {
+        gram = await GramProduct.create(model.backend, tap.columns, PRODUCT_ROWS);
+        grams.set(tap.columns, gram);
+      }
+      sums.set(tap, new MomentSums(tap.columns, gram));
+    }
     for (const [i, window] of windows.entries()) {
       for (let start = 0; start < window.length; start += CHUNK) {
         throwIfAborted(signal);
         const tokens = window.slice(start, start + CHUNK);
         await runStep(program, model, tokens, start);
-        for (const [tap, sum] of sums) sum.add(readOutput(program, tap.output));
+        for (const [tap, sum] of sums) await sum.add(readOutput(program, tap.output));
       }
       onProgress?.(i + 1, windows.length);
     }
+    const result = new Map<string, ColumnStatistics>();
+    for (const [tap, sum] of sums) {
+      const means = await sum.means();
+      for (const tensor of tap.tensors) result.set(tensor, means);
+    }
+    return result;
   } finally {
+    for (const gram of grams.values()) gram.dispose();
     program.dispose();
   }
-  const result = new Map<string, ColumnStatistics>();
-  for (const [tap, sum] of sums) {
-    const means = sum.means();
-    for (const tensor of tap.tensors) result.set(tensor, means);
-  }
-  return result;
 }
 
 /** A program of a lowered graph for windows of at most `longest` tokens, with its weights. */
