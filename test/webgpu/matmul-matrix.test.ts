@@ -11,6 +11,7 @@ const PROFILE: DeviceProfile = {
   subgroups: { min: 32, max: 32 },
   shaderF16: true,
   subgroupMatrix: true,
+  integerDots: true,
   timestamps: false,
   isSoftware: false,
   maxStorageBindingBytes: 2 ** 31,

@@ -16,6 +16,8 @@ export interface DeviceProfile {
   shaderF16: boolean;
   /** Experimental subgroup matrices of 16 × 16 f16 with f32 sums are there, and every subgroup has 32 threads. */
   subgroupMatrix: boolean;
+  /** Dot products of four signed bytes are in the language, and in hardware as far as one can tell. */
+  integerDots: boolean;
   timestamps: boolean;
   /** The adapter is a program on the processor: SwiftShader, lavapipe, WARP. */
   isSoftware: boolean;
@@ -39,12 +41,19 @@ export interface TunedChoices {
 }
 
 /** The profile of a device; features count only when the device was created with them. */
-export function deviceProfile(device: GPUDevice, info: GPUAdapterInfo, browser: BrowserKernelProfile): DeviceProfile {
+export function deviceProfile(
+  device: GPUDevice,
+  info: GPUAdapterInfo,
+  languageFeatures: ReadonlySet<string>,
+  browser: BrowserKernelProfile,
+): DeviceProfile {
   const { features, limits } = device;
   return {
     subgroups: features.has('subgroups') ? subgroupSizes(info) : undefined,
     shaderF16: features.has('shader-f16'),
     subgroupMatrix: features.has('chromium-experimental-subgroup-matrix') && hasMatrices(info),
+    // Where the hardware has none, browsers write them out: Apple's GPUs are faster with halves.
+    integerDots: languageFeatures.has('packed_4x8_integer_dot_product') && info.vendor !== 'apple',
     timestamps: features.has('timestamp-query'),
     isSoftware: isSoftwareAdapter(info),
     maxStorageBindingBytes: limits.maxStorageBufferBindingSize,

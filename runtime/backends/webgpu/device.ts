@@ -7,6 +7,8 @@ import type { Backend, CompileOptions } from '../backend.ts';
 import { BROWSER_PROFILES, type BrowserEngine, browserEngine } from './browser-profiles.ts';
 import { type DeviceProfile, deviceProfile } from './device-profile.ts';
 import { DeviceWatch } from './device-watch.ts';
+import { integerKernels } from './integer-kernels.ts';
+import { matmulIntegerConfiguration } from './ladder.ts';
 import { matrixKernels } from './matrix-kernels.ts';
 import { PipelineCache } from './pipelines.ts';
 import { WebGpuProgram } from './program.ts';
@@ -45,8 +47,11 @@ export async function createWebGpuBackend(options: WebGpuBackendOptions = {}): P
   if (!adapter) throw unavailable('the browser offers no GPU adapter');
   const device = await requestDevice(adapter, options.withoutFeatures ?? []);
   const engine = options.browser ?? browserEngine(globalThis.navigator?.userAgent ?? '');
-  const offered = deviceProfile(device, adapter.info, BROWSER_PROFILES[engine]);
+  // Implementations that are no browsers may lack the set.
+  const languageFeatures: ReadonlySet<string> = gpu.wgslLanguageFeatures ?? new Set();
+  const offered = deviceProfile(device, adapter.info, languageFeatures, BROWSER_PROFILES[engine]);
   const hasMatrices = offered.subgroupMatrix && (await isValid(device, (await matrixKernels.load()).matrixProbe()));
+  if (matmulIntegerConfiguration(offered, 'q8g32')) await integerKernels.load();
   const profile = { ...offered, subgroupMatrix: hasMatrices };
   const maxStorageBindingBytes = Math.min(
     profile.maxStorageBindingBytes,

@@ -2,6 +2,7 @@
 // one output is wanted; a dispatch for each piece of the matrix.
 
 import type { Operation } from '../../graph/types.ts';
+import type { QuantFormatName } from '../../quantization/formats.ts';
 import {
   type Alternative,
   always,
@@ -9,11 +10,12 @@ import {
   type KernelCall,
   type LoweredOperation,
 } from './kernel-calls.ts';
+import { integerKernels } from './integer-kernels.ts';
 import { matmulKernel } from './kernels/matmul.ts';
 import { matmulShapeWords } from './kernels/matmul.wgsl.ts';
 import { matvecKernel } from './kernels/matvec.ts';
 import { rowCount, type Rows } from './kernels/rows.ts';
-import { matmulConfiguration, matmulMatrixConfiguration, matvecConfiguration } from './ladder.ts';
+import { matmulConfiguration, matmulIntegerConfiguration, matmulMatrixConfiguration, matvecConfiguration } from './ladder.ts';
 import {
   call,
   hasOneRow,
@@ -52,6 +54,11 @@ export function lowerLinear(operation: Operation & { op: 'linear' }, context: Lo
       if (tile && format !== 'f32') {
         const variant = { kernel: 'matmulMatrix', format, hasBias, ...tile } as const;
         return call(matrixKernels.get().matmulMatrixKernel, variant, shape, buffers);
+      }
+      const integerTile = matmulIntegerConfiguration(profile, format);
+      if (integerTile) {
+        const variant = { kernel: 'matmulInteger', format: format as QuantFormatName, hasBias, ...integerTile } as const;
+        return call(integerKernels.get().matmulIntegerKernel, variant, shape, buffers);
       }
       const columnMultiple = columnMultipleOf(columns);
       const configuration = matmulConfiguration(profile, { format, rows, columns });

@@ -3,7 +3,7 @@
 
 import { FORMATS, isQuantized, type QuantFormat, type QuantFormatName } from '../../../runtime/quantization/formats.ts';
 import type { KernelCase } from '../kernel-case.ts';
-import { MATRIX_TILES, matmulCase, matrixCase, matvecCase } from './linear.ts';
+import { integerCase, MATRIX_TILES, matmulCase, matrixCase, matvecCase } from './linear.ts';
 import { embedCase } from './rows.ts';
 
 const PIECE = { firstRow: 32, rows: 5 };
@@ -20,6 +20,7 @@ function formatCases(format: QuantFormat, f: number): KernelCase[] {
     // 2 bits are read 64 columns at a time where rows have a multiple of 64.
     ...(span === 32 && format.planes[0] === 2 ? [matvecCase(name, { rows: 5, columns: 192, hasBias }, threads)] : []),
     matmulCase(name, { tokens: 3, rows: 70, columns: span, hasBias, piece: PIECE }, 'software'),
+    integerCase(name, { tokens: 3, rows: 70, columns: span, hasBias, piece: PIECE }, 'exact', 'small'),
     embedCase(name, 3 * span, PIECE),
   ];
 }

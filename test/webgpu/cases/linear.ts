@@ -1,3 +1,5 @@
+import type { MatmulIntegerTile } from '../../../runtime/backends/webgpu/kernels/matmul-integer-tile.ts';
+import { matmulIntegerKernel } from '../../../runtime/backends/webgpu/kernels/matmul-integer.ts';
 import { matmulMatrixKernel } from '../../../runtime/backends/webgpu/kernels/matmul-matrix.ts';
 import type { MatmulMatrixVariant } from '../../../runtime/backends/webgpu/kernels/matmul-matrix.wgsl.ts';
 import { matmulKernel } from '../../../runtime/backends/webgpu/kernels/matmul.ts';
@@ -9,7 +11,7 @@ import {
 import { matvecKernel } from '../../../runtime/backends/webgpu/kernels/matvec.ts';
 import type { MatvecVariant } from '../../../runtime/backends/webgpu/kernels/matvec-variant.ts';
 import { linear } from '../../../runtime/ops/linear.ts';
-import type { FormatName } from '../../../runtime/quantization/formats.ts';
+import type { FormatName, QuantFormatName } from '../../../runtime/quantization/formats.ts';
 import type { Random } from '../../support/random.ts';
 import {
   context,
@@ -36,9 +38,14 @@ interface LinearSizes {
 }
 
 /** x, the piece's operands, the bias and the result: what both kernels take. */
-function linearOperands(random: Random, format: FormatName, sizes: LinearSizes, tolerance: number): Operand[] {
+function linearOperands(
+  random: Random,
+  format: FormatName,
+  sizes: LinearSizes,
+  tolerance: number,
+  x = random.floats(sizes.tokens * sizes.columns, 1),
+): Operand[] {
   const { tokens, rows, columns, hasBias, piece = { firstRow: 0, rows } } = sizes;
-  const x = random.floats(tokens * columns, 1);
   const matrix = randomMatrix(random, format, rows, columns);
   const bias = random.floats(rows, 1);
   const [expected] = linear.reference(
@@ -146,6 +153,51 @@ export function matrixCase(format: MatmulMatrixVariant['format'], sizes: LinearS
   };
 }
 
+const INTEGER_TILES: Readonly<Record<string, MatmulIntegerTile>> = {
+  small: { threadsTokens: 8, threadsRows: 8, tokensPerThread: 2, rowsPerThread: 2 },
+  large: { threadsTokens: 8, threadsRows: 16, tokensPerThread: 4, rowsPerThread: 4 },
+};
+
+/** Activations are rounded to a 127th of the largest of 32. */
+const ROUNDED_TOLERANCE = 3e-2;
+
+/**
+ * `exact`: activations that lose nothing as signed bytes, so that the product must be as near as that of floats; `rounded`:
+ * any activations.
+ */
+export function integerCase(
+  format: QuantFormatName,
+  sizes: LinearSizes,
+  activations: 'exact' | 'rounded',
+  tileName: keyof typeof INTEGER_TILES,
+): KernelCase {
+  const { tokens, rows, columns, hasBias, piece = { firstRow: 0, rows } } = sizes;
+  const isExact = activations === 'exact';
+  return {
+    name: `matmulInteger ${format} ${tokens}×${rows}×${columns}${sizes.piece ? ` rows ${piece.firstRow}+${piece.rows}` : ''}${hasBias ? ' bias' : ''}, ${activations}, ${tileName} tiles`,
+    unsupported: ({ integerDots }) => (integerDots ? undefined : 'this browser has no integer dot products'),
+    prepare: (random) => {
+      const variant = { kernel: 'matmulInteger', format, hasBias, ...INTEGER_TILES[tileName]! } as const;
+      const shape: MatmulShape = { ...piece, totalRows: rows, columns, tokens: 'tokens' };
+      const x = isExact ? signedBytes(random, tokens * columns) : random.floats(tokens * columns, 1);
+      const operands = linearOperands(random, format, sizes, isExact ? SUM_TOLERANCE : ROUNDED_TOLERANCE, x);
+      const constants = { input: Uint32Array.from(matmulShapeWords(shape)) };
+      return prepared(matmulIntegerKernel, variant, shape, { tokens }, [constants, ...operands]);
+    },
+  };
+}
+
+/** In each block of 32 whole multiples, −127 to 127, of a number of its own; one is 127, and some blocks are zero. */
+function signedBytes(random: Random, count: number): Float32Array {
+  const x = new Float32Array(count);
+  for (let start = 0; start < count; start += 32) {
+    const scale = random.integer(0, 9) === 0 ? 0 : random.next() / 127;
+    const largest = random.integer(0, 31);
+    for (let i = 0; i < 32; i++) x[start + i] = scale * (i === largest ? 127 : random.integer(-127, 127));
+  }
+  return x;
+}
+
 const MATVEC_SHAPES = [
   { rows: 1, columns: 32 },
   { rows: 3, columns: 64 },
@@ -212,5 +264,10 @@ export const LINEAR_CASES: readonly KernelCase[] = [
     matmulCase(format, { tokens: 3, rows: 5, columns: 44, hasBias: false }, 'software'),
   ),
   matmulCase('q8g32', { tokens: 3, rows: 70, columns: 64, hasBias: true, piece: PIECE }, 'software'),
+  ...(['q4g32', 'q8g32'] as const).flatMap((format) => [
+    ...MATMUL_SIZES.map((sizes, i) => integerCase(format, { ...sizes, hasBias: i % 2 === 0 }, 'exact', 'small')),
+    integerCase(format, { tokens: 17, rows: 33, columns: 352, hasBias: false }, 'rounded', 'small'),
+  ]),
+  integerCase('q4g32', { tokens: 65, rows: 257, columns: 96, hasBias: true }, 'exact', 'large'),
   ...MATRIX_CASES,
 ];

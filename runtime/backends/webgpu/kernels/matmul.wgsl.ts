@@ -39,6 +39,11 @@ export interface MatmulShape {
   tokens: Rows;
 }
 
+type ResultTile = Pick<
+  MatmulVariant,
+  'threadsTokens' | 'threadsRows' | 'tokensPerThread' | 'rowsPerThread' | 'hasBias'
+>;
+
 export const MATMUL_SHAPE_WGSL = `struct Shape {
   rows: u32,
   totalRows: u32,
@@ -145,7 +150,8 @@ function multiplyTiles(variant: MatmulVariant): string {
     }`;
 }
 
-function writeResults(variant: MatmulVariant): string {
+/** Writes sum0 … of `threadToken` and `threadRow`. */
+export function writeResults(variant: ResultTile): string {
   const { threadsTokens, threadsRows, tokensPerThread, rowsPerThread, hasBias } = variant;
   const write = (t: number, r: number): string => {
     const row = `row + ${r * threadsRows}u`;

@@ -133,9 +133,16 @@ export function chunkFormat(format: FormatName, columns: number): ChunkFormat {
   return columns % 8 === 0 ? HALVES_8 : HALVES_4;
 }
 
-/** The bindings of a matrix: its planes, and its scales if it has any. */
-export function weightBindings(format: FormatName, columns: number): Binding[] {
-  const { planes, scales } = chunkFormat(format, columns);
+/**
+ * The bindings of a matrix: its planes, and its scales if it has any. Kernels that read scales for other widths than a
+ * chunk's say so with `scales`.
+ */
+export function weightBindings(
+  format: FormatName,
+  columns: number,
+  scales: ChunkScales | undefined = chunkFormat(format, columns).scales,
+): Binding[] {
+  const { planes } = chunkFormat(format, columns);
   const bindings: Binding[] = planes.map(({ name, type }) => ({ name, access: 'read', type: `array<${type}>` }));
   if (scales) bindings.push({ name: 'scales', access: 'read', type: `array<${scales.element}>` });
   return bindings;
