@@ -12,19 +12,17 @@ export const median = (values) => {
  */
 export async function measure(api, job, log = () => {}) {
   const start = performance.now();
-  const model = await api.loadModel(job.source, job.options);
+  // Measured as asked, not while it is being tuned.
+  const model = await api.loadModel(job.source, { tuning: 'off', ...job.options });
   const loadMs = performance.now() - start;
   log(`loaded in ${Math.round(loadMs)} ms: ${model.info.plan.backendDescription}`);
   const sizes = { promptTokens: job.promptTokens, decodeTokens: job.decodeTokens };
   // Every engine warms up with a whole prompt: what is compiled for a prompt's length is not measured.
   await model.benchmark({ ...sizes, decodeTokens: Math.min(8, job.decodeTokens) });
-  const rounds = [];
-  for (let round = 0; round < job.rounds; round += 1) {
-    rounds.push(await model.benchmark(sizes));
-    log(
-      `round ${round + 1}: ${rounds.at(-1).promptTokensPerSecond.toFixed(1)} prompt, ${rounds.at(-1).decodeTokensPerSecond.toFixed(1)} decode tokens/s`,
-    );
-  }
+  const untuned = job.tune ? await roundsOf(model, sizes, job.rounds, log) : undefined;
+  const tuning = job.tune ? await tune(model, untuned, log) : undefined;
+  if (tuning) await model.benchmark({ ...sizes, decodeTokens: Math.min(8, job.decodeTokens) });
+  const rounds = await roundsOf(model, sizes, job.rounds, log);
   const last = rounds.at(-1);
   const result = {
     engine: 'wp-models',
@@ -36,9 +34,9 @@ export async function measure(api, job, log = () => {}) {
     loadMs,
     promptTokens: last.promptTokens,
     decodeTokens: last.decodeTokens,
-    promptTokensPerSecond: median(rounds.map((r) => r.promptTokensPerSecond)),
-    decodeTokensPerSecond: median(rounds.map((r) => r.decodeTokensPerSecond)),
-    rounds: rounds.map((r) => [r.promptTokensPerSecond, r.decodeTokensPerSecond]),
+    ...ratesOf(rounds),
+    sampling: last.sampling,
+    tuning,
     dispatchesPerToken: last.dispatchesPerToken,
     weightBytesPerToken: last.weightBytesPerToken,
     kernels: last.kernels,
@@ -47,4 +45,35 @@ export async function measure(api, job, log = () => {}) {
   };
   await model.dispose();
   return result;
+}
+
+async function roundsOf(model, sizes, count, log) {
+  const rounds = [];
+  for (let round = 0; round < count; round += 1) {
+    rounds.push(await model.benchmark(sizes));
+    const { promptTokensPerSecond, decodeTokensPerSecond } = rounds.at(-1);
+    log(
+      `round ${round + 1}: ${promptTokensPerSecond.toFixed(1)} prompt, ${decodeTokensPerSecond.toFixed(1)} decode tokens/s`,
+    );
+  }
+  return rounds;
+}
+
+const ratesOf = (rounds) => ({
+  promptTokensPerSecond: median(rounds.map((round) => round.promptTokensPerSecond)),
+  decodeTokensPerSecond: median(rounds.map((round) => round.decodeTokensPerSecond)),
+  rounds: rounds.map((round) => [round.promptTokensPerSecond, round.decodeTokensPerSecond]),
+});
+
+/** Tunes anew, and says what each kernel gained; the rates of the kernels that were there before are kept beside it. */
+async function tune(model, untuned, log) {
+  const report = await model.tune({ again: true });
+  const { record, measured, remaining, milliseconds } = report;
+  const choices = record.choices.filter(({ key }) => measured.includes(key));
+  log(`tuned in ${milliseconds} ms by ${record.timer}: ${measured.length} kernels, ${remaining.length} left`);
+  for (const { key, chosen, standardMicroseconds, bestMicroseconds } of choices) {
+    const taken = chosen ? JSON.stringify(chosen) : 'as it was';
+    log(`  ${key}: ${standardMicroseconds} → ${bestMicroseconds} µs, ${taken}`);
+  }
+  return { milliseconds, timer: record.timer, remaining, choices, before: ratesOf(untuned) };
 }

@@ -19,6 +19,7 @@ export const HELP = `npm run bench -- [options]
   --rounds N         rounds, of which the median counts (default 5)
   --json PATH        where the JSON goes (default bench/results/<what was measured>.json)
   --report           write bench/results/report.html from all JSON there; alone, measures nothing
+  --tune             measure, tune the WebGPU kernels on this device, and measure again
   --plain-simd       wp-models as in a browser without relaxed SIMD for WASM
   --headed           show the browser
 `;
@@ -66,6 +67,7 @@ function parse(args) {
         rounds: { type: 'string', default: '5' },
         json: { type: 'string' },
         report: { type: 'boolean', default: false },
+        tune: { type: 'boolean', default: false },
         'plain-simd': { type: 'boolean', default: false },
         headed: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
@@ -98,6 +100,7 @@ export function readOptions(args) {
   };
   if (options.shape && options.precision === 'f16') throw new OptionError('a shape has 4bit or 8bit weights, not f16');
   options.plainSimd = values['plain-simd'];
+  if (options.tune && options.backend === 'wasm') throw new OptionError('--tune is for --backend webgpu');
   options.bits = options.precision === '8bit' ? 8 : 4;
   /** Of which shape the peers get weights. */
   options.peerShape = options.shape ?? (options.model === 'wp:fable-25m' ? 'fable-25m' : undefined);

@@ -29,6 +29,7 @@ function runsOf(options, source) {
       threads,
       contextLength: promptTokens + decodeTokens + 64,
     },
+    tune: options.tune,
     ...sizes,
   };
   const peer = { threads, backend, shape: options.peerShape, ...sizes };

@@ -121,7 +121,7 @@ export interface DeviceSampling {
 }
 
 export interface ProgramProfile {
-  /** Device dispatches (WebGPU) or kernel calls (WASM) of one decode step. */
+  /** Device dispatches (WebGPU, the choice of the token among them) or kernel calls (WASM) of one decode step. */
   dispatchesPerToken: number;
   /** Bytes of weights that one decode step must read. */
   weightBytesPerToken: number;

@@ -184,15 +184,18 @@ export class WebGpuProgram implements Program {
       calls: alternatives.find(({ serves }) => serves(sizes))!.calls,
     }));
     const { formats } = this.#options;
+    const kernels: { operation: string; variant: string }[] = chosen.flatMap(({ operation, calls }) =>
+      calls.map(({ kernel }) => ({ operation, variant: kernel.key })),
+    );
+    // As generation runs it where the device chooses the token.
+    for (const { key } of this.#sampler.kernels) kernels.push({ operation: 'sample', variant: key });
     return {
-      dispatchesPerToken: chosen.reduce((sum, { calls }) => sum + calls.length, 0),
+      dispatchesPerToken: kernels.length,
       weightBytesPerToken: weightBytesRead(this.#graph, sizes, ({ name, shape }) => {
         const [rows, columns] = shape.length === 1 ? [1, shape[0]!] : (shape as [number, number]);
         return formatBytes(shape.length === 1 ? FORMATS.f32 : formats.get(name)!, rows, columns).total;
       }),
-      kernels: chosen.flatMap(({ operation, calls }) =>
-        calls.map(({ kernel }) => ({ operation, variant: kernel.key })),
-      ),
+      kernels,
     };
   }
 

@@ -15,13 +15,15 @@ export interface Batch {
   repeats: number;
 }
 
-/** Batches of one submit: between submits a generation that has begun goes first. */
-const BATCHES_A_SUBMIT = 4;
+/** Of one submit: between submits a generation that has begun goes first. */
+const SUBMIT_MS = 10;
+const MOST_BATCHES = 12;
+/** What a batch should take where timestamps are exact; where browsers round them to 0.1 ms; and by the clock, which is noisier. */
+const BATCH_MS = { exact: 0.8, rounded: 2.5, clock: 10 } as const;
 
 export class GpuTimer {
   readonly kind: 'timestamps' | 'clock';
-  /** What one batch should take, for its time to be told to about a per cent. */
-  readonly batchMs: number;
+  #batchMs: number;
   readonly #device: GPUDevice;
   readonly #queries: GPUQuerySet | undefined;
   readonly #resolved: GPUBuffer | undefined;
@@ -30,10 +32,9 @@ export class GpuTimer {
   constructor(device: GPUDevice, hasTimestamps: boolean) {
     this.#device = device;
     this.kind = hasTimestamps ? 'timestamps' : 'clock';
-    // Browsers round timestamps to 0.1 ms; the clock's noise is larger.
-    this.batchMs = hasTimestamps ? 2.5 : 10;
+    this.#batchMs = hasTimestamps ? BATCH_MS.rounded : BATCH_MS.clock;
     if (!hasTimestamps) return;
-    const count = 2 * BATCHES_A_SUBMIT;
+    const count = 2 * MOST_BATCHES;
     this.#queries = device.createQuerySet({ type: 'timestamp', count });
     const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
     this.#resolved = device.createBuffer({ label: 'timestamps', size: count * 8, usage });
@@ -41,10 +42,15 @@ export class GpuTimer {
     this.#staging = device.createBuffer({ label: 'timestamps', size: count * 8, usage: staging });
   }
 
+  /** What one batch should take, for its time to be told to about a per cent: known better after the first. */
+  get batchMs(): number {
+    return this.#batchMs;
+  }
+
   /** Milliseconds of each batch. `wait` is called before every submit. */
   async time(batches: readonly Batch[], wait: () => Promise<void>): Promise<number[]> {
     const times: number[] = [];
-    const step = this.#queries ? BATCHES_A_SUBMIT : 1;
+    const step = this.#queries ? Math.min(MOST_BATCHES, Math.floor(SUBMIT_MS / this.#batchMs)) : 1;
     for (let start = 0; start < batches.length; start += step) {
       await wait();
       const group = batches.slice(start, start + step);
@@ -73,6 +79,7 @@ export class GpuTimer {
     await staging.mapAsync(GPUMapMode.READ, 0, bytes);
     const nanoseconds = new BigUint64Array(staging.getMappedRange(0, bytes).slice(0));
     staging.unmap();
+    if (nanoseconds.some(isExact)) this.#batchMs = BATCH_MS.exact;
     return batches.map((_, i) => Number(nanoseconds[2 * i + 1]! - nanoseconds[2 * i]!) / 1e6);
   }
 
@@ -85,6 +92,11 @@ export class GpuTimer {
     await this.#device.queue.onSubmittedWorkDone();
     return performance.now() - start;
   }
+}
+
+/** Browsers that round leave multiples of 100,000 ns, or of 2¹⁶. */
+function isExact(nanoseconds: bigint): boolean {
+  return nanoseconds % 100_000n !== 0n && (nanoseconds & 0xffffn) !== 0n;
 }
 
 function encode(pass: GPUComputePassEncoder, { dispatches, sizes, repeats }: Batch): void {

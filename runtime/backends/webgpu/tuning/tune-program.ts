@@ -164,10 +164,8 @@ class Tuning {
     trials: readonly Trial[],
     sizes: Batch['sizes'],
   ): Promise<{ operations: number; times: (chosen: readonly Trial[]) => Promise<number[]> }> {
-    const prepared = new Map(
-      await Promise.all(trials.map(async (trial) => [trial, await this.#scratch.prepare(trial, sizes)] as const)),
-    );
-    const { batchMs } = this.#timer;
+    const preparing = trials.map(async (trial) => [trial, await this.#scratch.prepare(trial, sizes)] as const);
+    const prepared = new Map(await this.#inTime(Promise.all(preparing)));
     const standard = prepared.get(trials[0]!)!;
     const each = standard.flat().length / standard.length;
     let operations = 1;
@@ -180,6 +178,7 @@ class Tuning {
     const most = Math.max(1, Math.floor(MOST_DISPATCHES / each));
     for (;;) {
       const [ms] = await this.#time([batch(trials[0]!)]);
+      const { batchMs } = this.#timer;
       const factor = Math.min(16, (batchMs * 1.2) / Math.max(ms!, 0.02));
       const wanted = Math.min(most, Math.round(operations * repeats * factor));
       if (ms! >= batchMs / 2 || wanted <= operations * repeats) break;
@@ -211,6 +210,20 @@ class Tuning {
     }
     this.#pausedMs += performance.now() - start;
     if (this.#spentMs > this.#limitMs) throw new BudgetSpent();
+  }
+
+  /** What a promise brings, unless the budget is spent before: compilers cannot be stopped. */
+  async #inTime<T>(promise: Promise<T>): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const spent = new Promise<never>((_, reject) => {
+      const left = this.#limitMs - this.#spentMs;
+      if (Number.isFinite(left)) timer = setTimeout(() => reject(new BudgetSpent()), left);
+    });
+    try {
+      return await Promise.race([promise, spent]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async #untilSpent<T>(work: () => Promise<T>): Promise<T | undefined> {

@@ -62,7 +62,7 @@ const PAST = 1023;
 const FEW_TOKENS = 128;
 const MANY_TOKENS = 512;
 
-/** All workloads whose kernels depend on a choice, in the order of what a step spends on them: decoding first. */
+/** All workloads whose kernels depend on a choice: decoding first, and first what a step spends most on. */
 export function workloadsOf(program: TunableProgram, profile: DeviceProfile): Workload[] {
   const standard = record(program, { ...profile, tuned: undefined });
   const keys = [...new Set(standard.flatMap(({ keys: all }) => [...all.keys()]))];
@@ -75,12 +75,14 @@ export function workloadsOf(program: TunableProgram, profile: DeviceProfile): Wo
   const workloads: Workload[] = [];
   for (const { runner: name, sizes, kernels } of stepKinds(program)) {
     const runner = program[name];
+    const found: (Workload & { weight: number })[] = [];
     for (const key of keys.filter((each) => kernels.test(each))) {
-      const own = standard.filter((each) => each.runner === name && each.keys.has(key)).slice(0, MOST_OPERATIONS);
-      const callsOf = (all: readonly Recorded[]): Trial['calls'] =>
+      const all = standard.filter((each) => each.runner === name && each.keys.has(key));
+      const own = all.slice(0, MOST_OPERATIONS);
+      const callsOf = (from: readonly Recorded[]): Trial['calls'] =>
         own.map(({ index }) =>
           served(
-            all.find((each) => each.runner === name && each.index === index)!,
+            from.find((each) => each.runner === name && each.index === index)!,
             sizes,
           ),
         );
@@ -97,10 +99,18 @@ export function workloadsOf(program: TunableProgram, profile: DeviceProfile): Wo
       if (trials.length === 0) continue;
       const first = { configuration: undefined, calls, runner };
       const ladder = own[0]!.keys.get(key)!;
-      workloads.push({ key, sizes, ladder, standard: first, candidates: trials });
+      const weight = all.length * elementsOf(key);
+      found.push({ key, sizes, ladder, standard: first, candidates: trials, weight });
     }
+    workloads.push(...found.sort((a, b) => b.weight - a.weight));
   }
   return workloads;
+}
+
+/** Of a matrix; more than any for attention, whose cost grows with the context. */
+function elementsOf(key: string): number {
+  const [, rows, columns] = /^mat.* (\d+)×(\d+)$/.exec(key) ?? [];
+  return rows === undefined ? Infinity : Number(rows) * Number(columns);
 }
 
 export function stepKinds({ dims }: TunableProgram): StepKind[] {
