@@ -7,9 +7,8 @@ import { lower } from '../../graph/passes/index.ts';
 import type { Graph, Weight } from '../../graph/types.ts';
 import type { ColumnStatistics } from '../column-statistics.ts';
 import { FORMATS, type PackedMatrix, type WeightFormat } from '../formats.ts';
-import { GramProduct } from './gram-product.ts';
-import { MomentSums } from './moments.ts';
-import { tapLinears, type Tap } from './tap.ts';
+import { gatherer, type Gathering } from './moments.ts';
+import { tapLinears } from './tap.ts';
 
 /** A model to be measured: its graph, and where its weights come from (weights/weight-source.ts has one). */
 export interface CalibrationModel {
@@ -27,8 +26,8 @@ export interface CalibrationModel {
 }
 
 export interface CalibrateOptions {
-  /** `moments`: what GPTQ needs, too; takes columns² numbers a matrix. */
-  gather?: 'squares' | 'moments' | undefined;
+  /** Default `squares`. */
+  gather?: Gathering | undefined;
   /** Of matrices while they are measured. Default f16. */
   format?: WeightFormat | undefined;
   /** Called after each window. */
@@ -41,8 +40,6 @@ export type Calibration = ReadonlyMap<string, ColumnStatistics>;
 
 /** Tokens of one step. */
 const CHUNK = 128;
-/** Inputs whose products are summed at once. */
-const PRODUCT_ROWS = 512;
 
 /**
  * Statistics of the inputs of every matrix over windows of tokens; windows share nothing, each begins an empty cache.
@@ -54,36 +51,23 @@ export async function calibrate(
   { gather = 'squares', format = FORMATS.f16, onProgress, signal }: CalibrateOptions = {},
 ): Promise<Calibration> {
   const { graph, taps } = tapLinears(lower(model.graph));
-  const grams = new Map<number, GramProduct>();
-  const sums = new Map<Tap, MomentSums>();
   const longest = windows.reduce((most, { length }) => Math.max(most, length), 1);
   const program = await compileWhole(model, graph, longest, format, signal);
+  let gathered: Awaited<ReturnType<typeof gatherer>> | undefined;
   try {
-    for (const tap of taps) {
-      let gram = grams.get(tap.columns);
-      if (!gram && gather === 'moments') {
-        gram = await GramProduct.create(model.backend, tap.columns, PRODUCT_ROWS);
-        grams.set(tap.columns, gram);
-      }
-      sums.set(tap, new MomentSums(tap.columns, gram));
-    }
+    gathered = await gatherer(model.backend, taps, gather);
     for (const [i, window] of windows.entries()) {
       for (let start = 0; start < window.length; start += CHUNK) {
         throwIfAborted(signal);
         const tokens = window.slice(start, start + CHUNK);
         await runStep(program, model, tokens, start);
-        for (const [tap, sum] of sums) await sum.add(readOutput(program, tap.output));
+        for (const tap of taps) await gathered.add(tap, openOutput(program, tap.output));
       }
       onProgress?.(i + 1, windows.length);
     }
-    const result = new Map<string, ColumnStatistics>();
-    for (const [tap, sum] of sums) {
-      const means = await sum.means();
-      for (const tensor of tap.tensors) result.set(tensor, means);
-    }
-    return result;
+    return await gathered.means();
   } finally {
-    for (const gram of grams.values()) gram.dispose();
+    gathered?.dispose();
     program.dispose();
   }
 }
@@ -133,7 +117,8 @@ export async function runStep(
   });
 }
 
-function readOutput(program: Program, name: string): Float32Array {
+/** An output that was tapped, after a step. */
+export function openOutput(program: Program, name: string): Float32Array {
   if (program.readOutput) return program.readOutput(name);
   throw new WpError(
     'unsupported-operation',

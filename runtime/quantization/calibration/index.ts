@@ -8,11 +8,8 @@
 
 export { assignBits, type Assignment, type Candidate, type Unit } from '../assign-bits.ts';
 export { calibrate, type Calibration, type CalibrateOptions, type CalibrationModel } from './calibrate.ts';
-export {
-  quantizeWeights,
-  spreadFormats,
-  type QuantizationMethod,
-  type QuantizeWeightsOptions,
-} from './quantize-weights.ts';
+export { quantizeWeights, spreadFormats, type QuantizeWeightsOptions } from './quantize-weights.ts';
+export type { QuantizationMethod } from './quantize-weight.ts';
+export { quantizeLayers, type QuantizeLayersOptions } from './quantize-layers.ts';
 export { divergence, measureSensitivity, type SensitivityOptions } from './sensitivity.ts';
 export { textWindows } from './windows.ts';

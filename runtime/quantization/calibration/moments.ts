@@ -1,7 +1,49 @@
 // Sums over the inputs of a matrix while a text runs: of squares, and of products of every two columns.
 
+import type { Backend } from '../../backends/backend.ts';
 import type { ColumnStatistics } from '../column-statistics.ts';
-import type { GramProduct } from './gram-product.ts';
+import { GramProduct } from './gram-product.ts';
+import type { Tap } from './tap.ts';
+
+/** Inputs whose products are summed at once. */
+const PRODUCT_ROWS = 512;
+
+/** `moments`: what GPTQ needs, too; takes columns² numbers a matrix. */
+export type Gathering = 'squares' | 'moments';
+
+export interface Gatherer {
+  /** Adds rows [rows, columns] that the tap gave. */
+  add(tap: Tap, x: Float32Array): Promise<void>;
+  /** By tensor. */
+  means(): Promise<Map<string, ColumnStatistics>>;
+  dispose(): void;
+}
+
+/** Sums for every tap; taps of one width share the program that multiplies. */
+export async function gatherer(backend: Backend, taps: readonly Tap[], gather: Gathering): Promise<Gatherer> {
+  const grams = new Map<number, GramProduct>();
+  const sums = new Map<Tap, MomentSums>();
+  for (const tap of taps) {
+    let gram = grams.get(tap.columns);
+    if (!gram && gather === 'moments') {
+      gram = await GramProduct.create(backend, tap.columns, PRODUCT_ROWS);
+      grams.set(tap.columns, gram);
+    }
+    sums.set(tap, new MomentSums(tap.columns, gram));
+  }
+  return {
+    add: (tap, x) => sums.get(tap)!.add(x),
+    async means() {
+      const result = new Map<string, ColumnStatistics>();
+      for (const [tap, sum] of sums) {
+        const means = await sum.means();
+        for (const tensor of tap.tensors) result.set(tensor, means);
+      }
+      return result;
+    },
+    dispose: () => grams.forEach((gram) => gram.dispose()),
+  };
+}
 
 export class MomentSums {
   private count = 0;

@@ -4,21 +4,12 @@
 import { throwIfAborted, WpError } from '../../errors.ts';
 import { lower } from '../../graph/passes/index.ts';
 import type { Graph } from '../../graph/types.ts';
-import { evenStatistics, mixStatistics, type ColumnStatistics } from '../column-statistics.ts';
-import { formatLimit, FORMATS, isQuantized, type PackedMatrix, type WeightFormat } from '../formats.ts';
-import { Gptq, type GptqOptions } from '../gptq.ts';
-import { quantizeHqq } from '../hqq.ts';
-import { quantizeByImportance } from '../importance.ts';
-import { packMatrix, unpackMatrix } from '../pack.ts';
-import { loadPacker } from '../packer.ts';
+import { FORMATS, type WeightFormat } from '../formats.ts';
+import type { GptqOptions } from '../gptq.ts';
+import { unpackMatrix } from '../pack.ts';
 import type { NamedMatrix } from '../quantized-checkpoint.ts';
 import { isMatrix, type Calibration, type CalibrationModel } from './calibrate.ts';
-
-/**
- * `search`: scale search without data, what loading does. `hqq`: without data, too. `importance`: scale search by the inputs'
- * mean squares. `gptq`: by their second moments.
- */
-export type QuantizationMethod = 'search' | 'hqq' | 'importance' | 'gptq';
+import { WeightQuantizer, type QuantizationMethod } from './quantize-weight.ts';
 
 export interface QuantizeWeightsOptions {
   /** By tensor; or by the lowered graph's weight (`spreadFormats`). Missing ones stay f16. */
@@ -30,9 +21,6 @@ export interface QuantizeWeightsOptions {
   onProgress?: ((done: number, all: number) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
-
-/** How much the look-up of a table counts beside its use as the output matrix, at equal mean squares of their inputs. */
-const LOOKUP_WEIGHT = 0.5;
 
 /**
  * Quantises every weight of the model, tensor by tensor, in the order in which they arrive. Norms and biases stay f16, and so do
@@ -47,10 +35,8 @@ export async function* quantizeWeights(
   }
   const { graph } = model;
   const byTensor = spreadFormats(graph, formats);
-  const packer = await loadPacker(byTensor.values());
+  const quantizer = await WeightQuantizer.create(method, byTensor.values(), gptq);
   const tables = lookedUp(graph);
-  // Matrices with the same inputs share a factorisation, and come near one another.
-  const factorised = new Map<ColumnStatistics, Gptq>();
   const plain = new Map(graph.weights.map((weight) => [weight.name, isMatrix(weight) ? FORMATS.f32 : FORMATS.f16]));
   let done = 0;
   for await (const { name, matrix } of model.weights(graph, plain, signal)) {
@@ -62,22 +48,8 @@ export async function* quantizeWeights(
     }
     const { rows, columns } = matrix;
     const wanted = byTensor.get(name) ?? FORMATS.f16;
-    const format = formatLimit(wanted, columns) === undefined ? wanted : FORMATS.f16;
-    const values = unpackMatrix(matrix);
-    let statistics = calibration?.get(name);
-    if (statistics && tables.has(name))
-      statistics = mixStatistics(statistics, evenStatistics(statistics), LOOKUP_WEIGHT);
-    let packed: PackedMatrix;
-    if (!isQuantized(format)) packed = packMatrix(values, rows, columns, format);
-    else if (method === 'hqq') packed = quantizeHqq(values, rows, columns, format);
-    else if (method === 'search' || !statistics) packed = packer(values, rows, columns, format);
-    else if (method === 'importance') packed = quantizeByImportance(values, rows, columns, format, statistics);
-    else {
-      const known = factorised.get(statistics) ?? new Gptq(statistics, gptq);
-      factorised.clear();
-      factorised.set(statistics, known);
-      packed = known.quantize(values, rows, format);
-    }
+    const statistics = calibration?.get(name);
+    const packed = quantizer.quantize(unpackMatrix(matrix), rows, columns, wanted, statistics, tables.has(name));
     yield { name, matrix: packed };
     onProgress?.(++done, graph.weights.filter(isMatrix).length);
   }
@@ -94,7 +66,7 @@ export function spreadFormats(graph: Graph, formats: ReadonlyMap<string, WeightF
 }
 
 /** Tables whose rows are taken one at a time. */
-function lookedUp(graph: Graph): Set<string> {
+export function lookedUp(graph: Graph): Set<string> {
   return new Set(
     graph.operations.flatMap((operation) => (operation.op === 'embed' ? [operation.attributes.weight] : [])),
   );
