@@ -2,7 +2,11 @@
 // single tokens, so that caches, chunk seams, split attention and output selection are all met.
 
 import type { CompileOptions, StepInputs } from '../../runtime/backends/backend.ts';
-import { createWebGpuBackend, type WebGpuBackendOptions } from '../../runtime/backends/webgpu/index.ts';
+import {
+  createWebGpuBackend,
+  type WebGpuBackend,
+  type WebGpuBackendOptions,
+} from '../../runtime/backends/webgpu/index.ts';
 import { lower } from '../../runtime/graph/passes/index.ts';
 import type { Graph } from '../../runtime/graph/types.ts';
 import { FORMATS, type FormatName, type PackedMatrix } from '../../runtime/quantization/formats.ts';
@@ -16,6 +20,8 @@ export interface ProgramCase {
   decoder: Partial<TinyDecoderOptions>;
   format: FormatName;
   backend?: WebGpuBackendOptions;
+  /** Instead of `backend`. */
+  create?: () => Promise<WebGpuBackend>;
   contextLength?: number;
   /** Tokens of each step. */
   steps?: readonly number[];
@@ -77,6 +83,8 @@ export interface ProgramResult {
   differences: readonly StepDifference[];
   /** profile().dispatchesPerToken */
   dispatches: number;
+  /** The kernels of a step of one token. */
+  kernels: readonly string[];
 }
 
 /** Runs a case on both backends. Throws what the backend throws. */
@@ -91,7 +99,7 @@ export async function runProgramCase(programCase: ProgramCase, gpu?: GPU): Promi
     maxTokens: Math.max(...steps),
     maxOutputs: 4,
   };
-  const backend = await createWebGpuBackend({ ...programCase.backend, gpu });
+  const backend = await (programCase.create?.() ?? createWebGpuBackend({ ...programCase.backend, gpu }));
   try {
     const program = await backend.compile(graph, options);
     const reference = await new ReferenceBackend().compile(graph, options);
@@ -108,7 +116,8 @@ export async function runProgramCase(programCase: ProgramCase, gpu?: GPU): Promi
       differences.push({ tokens, ...difference(actual, expected) });
       past += tokens;
     }
-    return { differences, dispatches: program.profile().dispatchesPerToken };
+    const { dispatchesPerToken, kernels } = program.profile();
+    return { differences, dispatches: dispatchesPerToken, kernels: kernels.map(({ variant }) => variant) };
   } finally {
     backend.dispose();
   }

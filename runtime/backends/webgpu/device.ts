@@ -3,13 +3,14 @@
 import { WpError } from '../../errors.ts';
 import type { Graph } from '../../graph/types.ts';
 import { hasScaleCodes } from '../../quantization/formats.ts';
-import type { Backend, CompileOptions } from '../backend.ts';
+import type { Backend, CompileOptions, EncoderCompileOptions, EncoderProgram } from '../backend.ts';
 import { BROWSER_PROFILES, type BrowserEngine, browserEngine } from './browser-profiles.ts';
 import { type DeviceProfile, deviceProfile } from './device-profile.ts';
 import { DeviceWatch } from './device-watch.ts';
 import { integerKernels } from './integer-kernels.ts';
 import { matmulIntegerConfiguration } from './ladder.ts';
 import { matrixKernels } from './matrix-kernels.ts';
+import { matvecIntegerKernels } from './matvec-integer-kernels.ts';
 import { PipelineCache } from './pipelines.ts';
 import { WebGpuProgram } from './program.ts';
 import { twoLevelScales } from './two-level-scales.ts';
@@ -52,6 +53,7 @@ export async function createWebGpuBackend(options: WebGpuBackendOptions = {}): P
   const offered = deviceProfile(device, adapter.info, languageFeatures, BROWSER_PROFILES[engine]);
   const hasMatrices = offered.subgroupMatrix && (await isValid(device, (await matrixKernels.load()).matrixProbe()));
   if (matmulIntegerConfiguration(offered, 'q8g32')) await integerKernels.load();
+  if (offered.integerDots && !offered.isSoftware) await matvecIntegerKernels.load();
   const profile = { ...offered, subgroupMatrix: hasMatrices };
   const maxStorageBindingBytes = Math.min(
     profile.maxStorageBindingBytes,
@@ -69,7 +71,7 @@ export class WebGpuBackend implements Backend {
   readonly tuning: { adapter: string; isSoftware: boolean };
   readonly #watch: DeviceWatch;
   readonly #pipelines: PipelineCache;
-  readonly #programs = new Set<WebGpuProgram>();
+  readonly #programs = new Set<Pick<WebGpuProgram, 'isDisposed' | 'dispose'>>();
 
   constructor(
     /** Owned: disposed of with the backend. */
@@ -96,6 +98,24 @@ export class WebGpuBackend implements Backend {
       graph,
       options,
     );
+    for (const other of this.#programs) if (other.isDisposed) this.#programs.delete(other);
+    this.#programs.add(program);
+    try {
+      await program.allocate();
+    } catch (error) {
+      program.dispose();
+      throw error;
+    }
+    return program;
+  }
+
+  /** The encoders' kernels and their program are a chunk of their own: a chat does not fetch them. */
+  async compileEncoder(graph: Graph, options: EncoderCompileOptions): Promise<EncoderProgram> {
+    this.#watch.check();
+    if ([...options.formats.values()].some(hasScaleCodes)) await twoLevelScales.load();
+    const { WebGpuEncoderProgram } = await import('./encoder/program.ts');
+    const on = { device: this.device, profile: this.profile, watch: this.#watch, pipelines: this.#pipelines };
+    const program = new WebGpuEncoderProgram(on, graph, options);
     for (const other of this.#programs) if (other.isDisposed) this.#programs.delete(other);
     this.#programs.add(program);
     try {

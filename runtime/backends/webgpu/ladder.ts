@@ -11,6 +11,7 @@ import { matmulWorkgroupBytes } from './kernels/matmul.ts';
 import { type MatmulIntegerTile, matmulIntegerWorkgroupBytes } from './kernels/matmul-integer-tile.ts';
 import { type MatmulMatrixTile, matmulMatrixWorkgroupBytes, SUBGROUP_SIZE } from './kernels/matmul-matrix-tile.ts';
 import type { MatmulVariant } from './kernels/matmul.wgsl.ts';
+import { matvecIntegerBytes, type MatvecIntegerThreads } from './kernels/matvec-integer-threads.ts';
 import type { MatvecVariant } from './kernels/matvec-variant.ts';
 import { chunkFormat } from './kernels/weight-format.wgsl.ts';
 
@@ -77,6 +78,30 @@ function rowsPerThread(rows: number): number {
   if (rows >= 16_384) return 4;
   if (rows >= 4_096) return 2;
   return 1;
+}
+
+/**
+ * Of a product in integers, which stands above the one in floats; undefined where the device has none, or the matrix is not
+ * quantised. Rows and units a thread as above: what is shared here is the rounding of the activations too.
+ */
+export function matvecIntegerConfiguration(
+  profile: DeviceProfile,
+  shape: MatrixShape,
+): MatvecIntegerThreads | undefined {
+  const { format, rows, columns } = shape;
+  if (!profile.integerDots || profile.isSoftware || !isQuantized(FORMATS[format])) return undefined;
+  const chunks = columns / chunkFormat(format, columns).columns;
+  const lanes = Math.min(chunks > 32 ? 32 : 16, 2 ** Math.ceil(Math.log2(Math.max(chunks, 4))));
+  const threads = {
+    lanes,
+    rowsPerThread: rowsPerThread(rows),
+    workgroupSize: Math.min(256, profile.maxInvocationsPerWorkgroup),
+    reduction: reductionFor(profile),
+    chunksPerStep: chunks > lanes ? 2 : 1,
+    unitsPerThread: rows >= 24_576 ? 2 : 1,
+  };
+  if (matvecIntegerBytes(columns, threads) > profile.maxWorkgroupStorageBytes) return undefined;
+  return tuned(profile, matrixKey('matvecInteger', shape), threads);
 }
 
 // ---- matrix × matrix ------------------------------------------------------------------------------------------------

@@ -3,11 +3,8 @@
 import type { FusedOperation, Fusion } from './fuse-decode.ts';
 import { always, type BufferReference, type LoweredOperation } from './kernel-calls.ts';
 import { ROTARY_ROWS_PER_THREAD, rotaryText } from './kernels/matvec-epilogue.wgsl.ts';
-import type { MatvecVariant } from './kernels/matvec-variant.ts';
-import { matvecKernel } from './kernels/matvec.ts';
-import { matvecConfiguration } from './ladder.ts';
+import { lowerMatvec, type MatvecTask } from './lower-matvec.ts';
 import {
-  call,
   type LoweringContext,
   pieceBuffers,
   stateBuffer,
@@ -21,15 +18,13 @@ export function lowerFused(fusedOperation: FusedOperation, context: LoweringCont
   const { operation, inputs, outputs, fused } = fusedOperation;
   if (operation.op !== 'linear' || !fused) return lowerOperation({ ...operation, inputs, outputs }, context);
 
-  const { profile, weights, contextLength } = context;
+  const { weights, contextLength } = context;
   const { weight, bias } = operation.attributes;
   const { format, columns, pieces } = weights.layout(weight);
   const { norm, residual, activation, rotaryCache } = fused;
   const rotaryInput = inputs[inputs.length - 1];
   const calls = pieces.map(({ index, firstRow, rows }) => {
-    const configuration = matvecConfiguration(profile, { format, rows, columns });
-    const variant: MatvecVariant = {
-      kernel: 'matvec',
+    const task: MatvecTask = {
       format,
       rows,
       firstRow,
@@ -39,10 +34,8 @@ export function lowerFused(fusedOperation: FusedOperation, context: LoweringCont
       hasResidual: residual === undefined ? undefined : true,
       activation,
       rotary: rotaryCache && rotaryText({ ...rotaryCache.attributes, context: contextLength }),
-      ...configuration,
-      rowsPerThread: rowsPerThread(fused, configuration.rowsPerThread),
     };
-    return call(matvecKernel, variant, undefined, [
+    const buffers = [
       STEP_BUFFER,
       valueBuffer(inputs[0]),
       ...pieceBuffers(weight, index, format),
@@ -51,7 +44,8 @@ export function lowerFused(fusedOperation: FusedOperation, context: LoweringCont
       ...(residual === undefined ? [] : [valueBuffer(residual)]),
       ...(rotaryCache ? [valueBuffer(rotaryInput), ...caches(rotaryCache)] : []),
       valueBuffer(outputs[0]),
-    ]);
+    ];
+    return lowerMatvec(context, task, buffers, (configured) => rowsPerThread(fused, configured));
   });
   return { operation: 'linear', layer: operation.layer, alternatives: [{ serves: always, calls }] };
 }

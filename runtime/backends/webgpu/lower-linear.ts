@@ -13,9 +13,9 @@ import {
 import { integerKernels } from './integer-kernels.ts';
 import { matmulKernel } from './kernels/matmul.ts';
 import { matmulShapeWords } from './kernels/matmul.wgsl.ts';
-import { matvecKernel } from './kernels/matvec.ts';
 import { rowCount, type Rows } from './kernels/rows.ts';
-import { matmulConfiguration, matmulIntegerConfiguration, matmulMatrixConfiguration, matvecConfiguration } from './ladder.ts';
+import { matmulConfiguration, matmulIntegerConfiguration, matmulMatrixConfiguration } from './ladder.ts';
+import { lowerMatvec } from './lower-matvec.ts';
 import {
   call,
   hasOneRow,
@@ -41,11 +41,9 @@ export function lowerLinear(operation: Operation & { op: 'linear' }, context: Lo
     valueBuffer(operation.outputs[0]),
   ];
 
-  const matvecs = pieces.map(({ index, firstRow, rows }) => {
-    const configuration = matvecConfiguration(profile, { format, rows, columns });
-    const variant = { kernel: 'matvec', format, rows, firstRow, columns, hasBias, ...configuration } as const;
-    return call(matvecKernel, variant, undefined, [STEP_BUFFER, ...operands(index)]);
-  });
+  const matvecs = pieces.map(({ index, firstRow, rows }) =>
+    lowerMatvec(context, { format, rows, firstRow, columns, hasBias }, [STEP_BUFFER, ...operands(index)]),
+  );
   const matmulsFor = (mostTokens: number): KernelCall[] =>
     pieces.map(({ index, firstRow, rows }) => {
       const shape = { rows, totalRows, firstRow, columns, tokens };
@@ -57,7 +55,12 @@ export function lowerLinear(operation: Operation & { op: 'linear' }, context: Lo
       }
       const integerTile = matmulIntegerConfiguration(profile, format);
       if (integerTile) {
-        const variant = { kernel: 'matmulInteger', format: format as QuantFormatName, hasBias, ...integerTile } as const;
+        const variant = {
+          kernel: 'matmulInteger',
+          format: format as QuantFormatName,
+          hasBias,
+          ...integerTile,
+        } as const;
         return call(integerKernels.get().matmulIntegerKernel, variant, shape, buffers);
       }
       const columnMultiple = columnMultipleOf(columns);
