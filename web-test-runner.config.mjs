@@ -53,10 +53,10 @@ function serveWorkerFromSources(context, next) {
   return undefined;
 }
 
-/** `./models/` beside the bundle is models/ in the sources; runtime/models/ holds the families, which are no folders. */
+/** `./models/` beside the bundle is models/ in the sources; runtime/models/ holds the families, which are TypeScript. */
 function serveModelsFromSources(context, next) {
   const match = /^\/runtime\/models\/([^/]+\/.+)$/.exec(context.path);
-  if (match) context.url = `/models/${match[1]}`;
+  if (match && !match[1].endsWith('.ts')) context.url = `/models/${match[1]}`;
   return next();
 }
 
