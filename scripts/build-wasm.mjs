@@ -24,7 +24,7 @@ const flags = [
   '--runtime', 'stub', // no garbage collector: kernels allocate nothing
   '--importMemory', '--initialMemory', '1', '--maximumMemory', '65536',
   '--memoryBase', '1024', // below: the step and the barrier (layouts.ts)
-  '-O3', '--converge', '--noAssert', '--uncheckedBehavior', 'always',
+  '-O3', '--noAssert', '--uncheckedBehavior', 'always',
   '--enable', 'simd',
   '--disableWarning', '201', // usize and u32 are the same on 32-bit memories
 ]; // prettier-ignore

@@ -88,7 +88,7 @@ function runAttention(harness: KernelHarness, shape: AttentionShape): void {
       capacity,
       STEP_ADDRESS,
     ]);
-    harness.call('rotaryCache', rotaryRecord, 0, count);
+    for (let thread = 0; thread < threads; thread++) harness.call('rotaryCache', rotaryRecord, thread, threads);
     const attentionRecord = harness.record([
       queries,
       keys,
@@ -176,7 +176,7 @@ function runHalfRounding(harness: KernelHarness): void {
   harness.step({ tokens });
   const inputs = stackedOrApart(harness, qkv, headDim, headDim, false);
   const fields = [...inputs, rotary, queries, keys, values, 0, 0, 0, 1, 1, headDim, capacity, STEP_ADDRESS];
-  harness.call('rotaryCache', harness.record(fields), 0, tokens);
+  harness.call('rotaryCache', harness.record(fields), 0, 1);
   const halves = new Uint16Array(harness.memory.buffer, values, tokens * headDim);
   numbers.forEach((number, i) => {
     const expected = f32ToF16Bits(number);

@@ -17,6 +17,7 @@ import {
   type RecordField,
 } from './layouts.ts';
 import type { KernelBuild } from './kernels.ts';
+import { meetingsForOneToken, type Touched } from './meetings.ts';
 import { preparedBytes, rowOf } from './rows.ts';
 import type { KernelName, RowKind, Share, TapeStep } from './tape.ts';
 import { leastStagingBytes, placeWeight, type PlacedWeight, type Staging } from './weights.ts';
@@ -50,6 +51,8 @@ class Compiler {
   readonly #tape: TapeStep[] = [];
   readonly #records: Compiled['records'] = [];
   readonly #kernels: Compiled['kernels'] = [];
+  /** Of each call of the tape. */
+  readonly #touched: Touched[] = [];
   readonly #weights = new Map<string, PlacedWeight>();
   readonly #addresses = new Map<ValueId, number>();
   readonly #units = new Map<string, number[]>();
@@ -61,6 +64,8 @@ class Compiler {
   #sums = 0;
   #scratch = 0;
   #nextRecord = PARAMETERS_ADDRESS;
+  /** A word for each product: tape.ts. */
+  #nextCounter = 0;
 
   constructor(
     private readonly graph: Graph,
@@ -92,7 +97,10 @@ class Compiler {
     for (const [value, slot] of plan.slotOf) this.#addresses.set(value, slots[slot]!);
     const staging = this.#takeScratch();
 
+    this.#nextCounter = this.#arena.take(graph.operations.length * 4, 'other');
     for (const operation of graph.operations) this.#operation(operation);
+    const meetings = meetingsForOneToken(this.#touched);
+    const tape = this.#tape.map((step, i) => ({ ...step, meetsForOneToken: meetings[i]! }));
 
     const logits = graph.outputs['logits'];
     const embed = graph.operations.find((operation) => operation.op === 'embed');
@@ -104,7 +112,7 @@ class Compiler {
       );
     }
     return {
-      tape: this.#tape,
+      tape,
       records: this.#records,
       weights: this.#weights,
       units: this.#units,
@@ -156,7 +164,12 @@ class Compiler {
     const { inputs, outputs } = operation;
     const [first, second] = inputs as [ValueId, ValueId];
     const out = outputs[0]!;
-    const byRows = (value: ValueId): Share => ({ by: 'rows', of: this.#rowKind(value) });
+    const touch = (share: Share, ...moreWrites: number[]): Touched => ({
+      share,
+      reads: inputs.map((value) => this.#address(value)),
+      writes: [...outputs.map((value) => this.#address(value)), ...moreWrites],
+    });
+    const byRows = (value: ValueId): Touched => touch({ by: 'rows', of: this.#rowKind(value) });
     switch (operation.op) {
       case 'embed': {
         const table = this.#weight(operation.attributes.weight);
@@ -196,7 +209,7 @@ class Compiler {
         this.#linear(operation);
         return;
       case 'add':
-        this.#elementwise(operation.op, 'add', first, second, out);
+        this.#elementwise(operation.op, 'add', first, second, out, byRows(out));
         return;
       case 'gatedActivation':
         this.#elementwise(
@@ -205,17 +218,21 @@ class Compiler {
           first,
           undefined,
           out,
+          byRows(out),
         );
         return;
       case 'selectRows':
-        this.#elementwise(operation.op, 'selectRows', first, second, out);
+        this.#elementwise(operation.op, 'selectRows', first, second, out, byRows(out));
         return;
       case 'rotaryCache': {
         const { heads, keyValueHeads, headDim, keyState, valueState, queryNorm, keyNorm, epsilon } =
           operation.attributes;
         this.#expectHeadDim(headDim);
         const rotary = operation.inputs.at(-1)!;
-        this.#call(operation.op, 'rotaryCache', byRows(out), [
+        const states = [this.#state(keyState), this.#state(valueState)];
+        // Keys are rotated where they stand.
+        const touched = touch({ by: 'thread' }, ...states, ...inputs.map((value) => this.#address(value)));
+        this.#call(operation.op, 'rotaryCache', touched, [
           ...this.#queriesKeysValues(operation.inputs, heads * headDim * 4, keyValueHeads * headDim * 4),
           this.#address(rotary),
           this.#address(out),
@@ -235,7 +252,9 @@ class Compiler {
       case 'attention': {
         const { heads, keyValueHeads, headDim, scale, window, keyState, valueState } = operation.attributes;
         this.#expectHeadDim(headDim);
-        this.#call(operation.op, 'attention', { by: 'thread' }, [
+        const touched = touch({ by: 'thread' }, this.#scratch);
+        const reads = [...touched.reads, this.#state(keyState), this.#state(valueState)];
+        this.#call(operation.op, 'attention', { ...touched, reads, readsItsOwn: true }, [
           this.#address(first),
           this.#state(keyState),
           this.#state(valueState),
@@ -287,10 +306,16 @@ class Compiler {
       const before = this.#tape.at(-1);
       // The rows that a thread prepares are those that it just wrote, if the step before was shared out in the same way.
       const followsItsOwn = before?.share.by === 'rows' && before.share.of === kind;
-      this.#call('linear', row.prepare, { by: 'rows', of: kind }, fields(0), followsItsOwn);
+      const share: Share = { by: 'rows', of: kind };
+      const touched = { share, reads: [this.#address(input)], writes: [this.#prepared] };
+      this.#call('linear', row.prepare, touched, fields(0), followsItsOwn);
     }
     const count = Math.ceil(rows / BLOCK_ROWS);
-    this.#call('linear', row.linear, { by: 'blocks', count }, fields(this.#unit(attributes.weight, 9)));
+    const share: Share = { by: 'blocks', count, counter: this.#nextCounter };
+    this.#nextCounter += 4;
+    const reads = [row.prepare ? this.#prepared : this.#address(input)];
+    const touched = { share, reads, writes: [this.#address(output)] };
+    this.#call('linear', row.linear, touched, fields(this.#unit(attributes.weight, 9)));
   }
 
   /** The unit of a weight as field `index` of the next record: 1 until the weight is uploaded. */
@@ -300,8 +325,15 @@ class Compiler {
     return { f32: 1 };
   }
 
-  #elementwise(op: string, kernel: KernelName, input: ValueId, other: ValueId | undefined, output: ValueId): void {
-    this.#call(op, kernel, { by: 'rows', of: this.#rowKind(output) }, [
+  #elementwise(
+    op: string,
+    kernel: KernelName,
+    input: ValueId,
+    other: ValueId | undefined,
+    output: ValueId,
+    touched: Touched,
+  ): void {
+    this.#call(op, kernel, touched, [
       this.#address(input),
       other === undefined ? 0 : this.#address(other),
       this.#address(output),
@@ -309,11 +341,12 @@ class Compiler {
     ]);
   }
 
-  #call(operation: string, kernel: KernelName, share: Share, fields: RecordField[], followsItsOwn = false): void {
+  #call(operation: string, kernel: KernelName, touched: Touched, fields: RecordField[], followsItsOwn = false): void {
     const parameters = this.#nextRecord;
     this.#nextRecord += RECORD_BYTES;
     this.#records.push({ address: parameters, fields });
-    this.#tape.push({ kernel, parameters, share, followsItsOwn });
+    this.#tape.push({ kernel, parameters, share: touched.share, followsItsOwn });
+    this.#touched.push(touched);
     this.#kernels.push({ operation, variant: `${kernel}, ${this.build} SIMD` });
   }
 

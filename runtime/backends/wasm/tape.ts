@@ -35,10 +35,11 @@ export type RowKind = 'tokens' | 'outputs';
 /**
  * How a call is shared out.
  *   rows: each thread takes a run of the step's tokens or outputs.
- *   blocks: each thread takes a run of a fixed number of pieces (blocks of rows of a matrix).
+ *   blocks: a fixed number of pieces (blocks of rows of a matrix): each thread takes a run of them, or, where there is a
+ *     counter (the address of a word that is 0 when a step begins), one run after another, as fast as it can.
  *   thread: the kernel is told which of how many threads it is, and chooses by itself.
  */
-export type Share = { by: 'rows'; of: RowKind } | { by: 'blocks'; count: number } | { by: 'thread' };
+export type Share = { by: 'rows'; of: RowKind } | { by: 'blocks'; count: number; counter?: number } | { by: 'thread' };
 
 export interface TapeStep {
   kernel: KernelName;
@@ -50,11 +51,26 @@ export interface TapeStep {
    * read: no barrier stands between them.
    */
   followsItsOwn: boolean;
+  /**
+   * In a step of one token every thread computes that one row for itself, which takes less time than to wait for another:
+   * whether a barrier is needed all the same (meetings.ts). Undefined in tapes that are not run so.
+   */
+  meetsForOneToken?: boolean;
 }
+
+/** Runs that a thread takes of a call's blocks, about: threads that lag behind take fewer. */
+const RUNS_PER_THREAD = 4;
+/** Blocks of a run at least. */
+const LEAST_RUN = 8;
 
 /** The first piece of thread `thread`; the last is that of the next one. Thread 0 comes first when there are few pieces. */
 function firstPiece(count: number, thread: number, threads: number): number {
   return Math.ceil((count * thread) / threads);
+}
+
+/** Thread 0, before a step: nothing is taken. */
+export function resetCounters(tape: readonly TapeStep[], words: Uint32Array): void {
+  for (const { share } of tape) if (share.by === 'blocks' && share.counter) words[share.counter / 4] = 0;
 }
 
 /** Runs one step's calls as thread `thread` of `threads`; returns when every thread has finished the last call. */
@@ -67,16 +83,27 @@ export function runTape(
   barrier: Barrier | undefined,
 ): void {
   const rows = { tokens: words[STEP_FIELDS.tokens / 4]!, outputs: words[STEP_FIELDS.outputs / 4]! };
-  for (const [i, { kernel, parameters, share, followsItsOwn }] of tape.entries()) {
-    if (i > 0 && !followsItsOwn) barrier?.wait();
+  const isOneToken = rows.tokens === 1 && rows.outputs <= 1;
+  for (let i = 0; i < tape.length; i++) {
+    const { kernel, parameters, share, followsItsOwn, meetsForOneToken } = tape[i]!;
+    const isAlone = isOneToken && meetsForOneToken !== undefined;
+    if (barrier && i > 0 && (isAlone ? meetsForOneToken : !followsItsOwn)) barrier.wait();
     if (share.by === 'thread') {
       kernels[kernel](parameters, thread, threads);
-      continue;
+    } else if (share.by === 'blocks' && share.counter && barrier) {
+      const run = Math.max(LEAST_RUN, Math.ceil(share.count / (threads * RUNS_PER_THREAD)));
+      let from = Atomics.add(words, share.counter / 4, run);
+      for (; from < share.count; from = Atomics.add(words, share.counter / 4, run)) {
+        kernels[kernel](parameters, from, Math.min(share.count, from + run));
+      }
+    } else if (share.by === 'rows' && isAlone) {
+      if (rows[share.of] > 0) kernels[kernel](parameters, 0, 1);
+    } else {
+      const count = share.by === 'rows' ? rows[share.of] : share.count;
+      const from = firstPiece(count, thread, threads);
+      const to = firstPiece(count, thread + 1, threads);
+      if (from < to) kernels[kernel](parameters, from, to);
     }
-    const count = share.by === 'rows' ? rows[share.of] : share.count;
-    const from = firstPiece(count, thread, threads);
-    const to = firstPiece(count, thread + 1, threads);
-    if (from < to) kernels[kernel](parameters, from, to);
   }
   barrier?.wait();
 }

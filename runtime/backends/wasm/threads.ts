@@ -7,7 +7,7 @@ import { WpError } from '../../errors.ts';
 import { Barrier, BARRIER_WORDS } from './barrier.ts';
 import { THREAD_SCRIPT } from './kernels.generated.ts';
 import { BARRIER_ADDRESS } from './layouts.ts';
-import { runTape, type Kernels, type TapeStep } from './tape.ts';
+import { resetCounters, runTape, type Kernels, type TapeStep } from './tape.ts';
 import type { ThreadMessage, ThreadStart } from './thread.ts';
 
 /** A worker, in a browser or in Node. */
@@ -88,6 +88,7 @@ export async function sharedMemoryThreads(
     threads,
     runStep() {
       try {
+        resetCounters(tape, words);
         barrier.startStep();
         runTape(tape, kernels, words, 0, threads, barrier);
       } catch (error) {

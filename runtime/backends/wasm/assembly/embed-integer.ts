@@ -5,7 +5,7 @@
 import { Codes2, Codes3, Codes4, Codes5, Codes6, Codes8 } from './codes';
 import { halfToFloat } from './half';
 import { EmbedParameters } from './parameters';
-import { storeCodes } from './unpack';
+import { unpackAt } from './unpack';
 
 /** The table's row and what belongs to it. */
 let block: u32 = 0;
@@ -60,38 +60,42 @@ function minimumOf(p: EmbedParameters, g: u32): f32 {
   return minimum * <f32>sixBits(low, word(p, words, superblock * 3 + 2), within, 16 + 2 * within);
 }
 
-function unpackBlock(bits: u32, w: usize, out: usize): void {
-  if (bits == 2) storeCodes<Codes2>(w, out);
-  else if (bits == 3) storeCodes<Codes3>(w, out);
-  else if (bits == 4) storeCodes<Codes4>(w, out);
-  else if (bits == 5) storeCodes<Codes5>(w, out);
-  else if (bits == 6) storeCodes<Codes6>(w, out);
-  else storeCodes<Codes8>(w, out);
+function unpackVector(bits: u32, w: usize, i: u32): v128 {
+  if (bits == 2) return unpackAt<Codes2>(w, i);
+  if (bits == 3) return unpackAt<Codes3>(w, i);
+  if (bits == 4) return unpackAt<Codes4>(w, i);
+  if (bits == 5) return unpackAt<Codes5>(w, i);
+  if (bits == 6) return unpackAt<Codes6>(w, i);
+  return unpackAt<Codes8>(w, i);
 }
 
 export function embedInteger(parameters: usize, from: u32, to: u32): void {
   const p = changetype<EmbedParameters>(parameters);
   const blocks = p.columns / 32;
+  const isSigned = p.bits == 8;
   const half = min<u32>(p.groupColumns, 32);
+  const corrections = i32x4.splat(p.correction);
   let out = p.output + <usize>from * p.columns * 4;
   for (let token = from; token < to; token++) {
     const id = load<u32>(p.ids + <usize>token * 4);
     block = id >> 2;
     lane = <usize>(id & 3);
+    // Moves the row's four bytes of a vector to the front.
+    const front = i8x16.add(i8x16(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3), i8x16.splat(<i8>(lane * 4)));
     for (let b: u32 = 0; b < blocks; b++) {
-      // Codes are unpacked to where the numbers go: vector i of four rows is as long as numbers 4i … 4i + 3.
-      unpackBlock(p.bits, p.weights + <usize>(block * blocks + b) * (p.bits * 16), out);
+      const w = p.weights + <usize>(block * blocks + b) * (p.bits * 16);
       for (let start: u32 = 0; start < 32; start += half) {
         const g = (b * 32 + start) / p.groupColumns;
-        const scale = scaleOf(p, g) * p.unit;
-        const minimum = minimumOf(p, g) * p.unit;
-        for (let end = out + half * 4; out < end; out += 16) {
-          const codes = load<u32>(out + lane * 4);
-          for (let j: u32 = 0; j < 4; j++) {
-            const byte = codes >> (8 * j);
-            const code = (p.bits == 8 ? <i32>(<i8>byte) : <i32>(byte & 255)) + p.correction;
-            store<f32>(out + j * 4, scale * <f32>code + minimum);
-          }
+        const scale = f32x4.splat(scaleOf(p, g) * p.unit);
+        const minimum = f32x4.splat(minimumOf(p, g) * p.unit);
+        for (let column = start; column < start + half; column += 4) {
+          const bytes = i8x16.swizzle(unpackVector(p.bits, w, column / 4), front);
+          const words = isSigned
+            ? i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(bytes))
+            : i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(bytes));
+          const numbers = f32x4.convert_i32x4_s(i32x4.add(words, corrections));
+          v128.store(out, f32x4.add(f32x4.mul(numbers, scale), minimum));
+          out += 16;
         }
       }
     }

@@ -56,51 +56,110 @@ function addRows(p: LinearParameters, block: u32, out: usize, sum: v128): void {
   if (left > 2) f32.store(pointer, f32.load(pointer, 8) + f32x4.extract_lane(sum, 2), 8);
 }
 
+/** Groups that share an f16 minimum. */
 // @ts-ignore: decorator
 @inline
+function groupsOf<Kind>(): u32 {
+  return offsetof<Kind>() == 1 ? 1 : offsetof<Kind>() == 2 ? 16 : 8;
+}
+
+// @ts-ignore: decorator
+@inline
+function minimumsOf<Kind>(p: LinearParameters, block: u32, groups: u32): usize {
+  return p.minimums + <usize>(block * (groups / groupsOf<Kind>())) * 8;
+}
+
+/** The codes of a superblock's four rows take 64 bytes or 48. */
+// @ts-ignore: decorator
+@inline
+function codesOf<Kind>(p: LinearParameters, block: u32, groups: u32): usize {
+  if (offsetof<Kind>() == 1) return 0;
+  return p.scaleCodes + <usize>(block * (groups / groupsOf<Kind>())) * (offsetof<Kind>() == 2 ? 64 : 48);
+}
+
+/** Four tokens, or four blocks of rows, at a time: four sums hide the latency of the addition. */
+// @ts-ignore: decorator
+@inline
+function fourTokens<Kind>(p: LinearParameters, block: u32, groups: u32, x: usize, out: usize): void {
+  const minimums = minimumsOf<Kind>(p, block, groups);
+  const codes = codesOf<Kind>(p, block, groups);
+  const xStride = <usize>groups * 4;
+  const outStride = <usize>p.rows * 4;
+  let sum0 = f32x4.splat(0);
+  let sum1 = f32x4.splat(0);
+  let sum2 = f32x4.splat(0);
+  let sum3 = f32x4.splat(0);
+  for (let g: u32 = 0; g < groups; g++) {
+    const minimum = minimumOf<Kind>(minimums, codes, g);
+    sum0 = multiplyAdd(minimum, v128.load_splat<u32>(x), sum0);
+    sum1 = multiplyAdd(minimum, v128.load_splat<u32>(x + xStride), sum1);
+    sum2 = multiplyAdd(minimum, v128.load_splat<u32>(x + 2 * xStride), sum2);
+    sum3 = multiplyAdd(minimum, v128.load_splat<u32>(x + 3 * xStride), sum3);
+    x += 4;
+  }
+  addRows(p, block, out, sum0);
+  addRows(p, block, out + outStride, sum1);
+  addRows(p, block, out + 2 * outStride, sum2);
+  addRows(p, block, out + 3 * outStride, sum3);
+}
+
+// @ts-ignore: decorator
+@inline
+function fourBlocks<Kind>(p: LinearParameters, block: u32, groups: u32, x: usize, out: usize): void {
+  const stride = minimumsOf<Kind>(p, 1, groups) - p.minimums;
+  const codeStride = offsetof<Kind>() == 1 ? 0 : codesOf<Kind>(p, 1, groups) - p.scaleCodes;
+  const minimums = minimumsOf<Kind>(p, block, groups);
+  const codes = codesOf<Kind>(p, block, groups);
+  let sum0 = f32x4.splat(0);
+  let sum1 = f32x4.splat(0);
+  let sum2 = f32x4.splat(0);
+  let sum3 = f32x4.splat(0);
+  for (let g: u32 = 0; g < groups; g++) {
+    const sums = v128.load_splat<u32>(x);
+    sum0 = multiplyAdd(minimumOf<Kind>(minimums, codes, g), sums, sum0);
+    sum1 = multiplyAdd(minimumOf<Kind>(minimums + stride, codes + codeStride, g), sums, sum1);
+    sum2 = multiplyAdd(minimumOf<Kind>(minimums + 2 * stride, codes + 2 * codeStride, g), sums, sum2);
+    sum3 = multiplyAdd(minimumOf<Kind>(minimums + 3 * stride, codes + 3 * codeStride, g), sums, sum3);
+    x += 4;
+  }
+  addRows(p, block, out, sum0);
+  addRows(p, block + 1, out, sum1);
+  addRows(p, block + 2, out, sum2);
+  addRows(p, block + 3, out, sum3);
+}
+
+// @ts-ignore: decorator
+@inline
+function oneBlock<Kind>(p: LinearParameters, block: u32, groups: u32, x: usize, out: usize): void {
+  const minimums = minimumsOf<Kind>(p, block, groups);
+  const codes = codesOf<Kind>(p, block, groups);
+  let sum = f32x4.splat(0);
+  for (let g: u32 = 0; g < groups; g++) {
+    sum = multiplyAdd(minimumOf<Kind>(minimums, codes, g), v128.load_splat<u32>(x), sum);
+    x += 4;
+  }
+  addRows(p, block, out, sum);
+}
+
 function add<Kind>(p: LinearParameters, from: u32, to: u32): void {
   const count = load<u32>(p.count);
   const groups = p.columns / p.sumColumns;
-  // Bytes of four rows: a superblock has 16 groups or 8, and 64 or 48 bytes of codes.
-  const perScale: u32 = offsetof<Kind>() == 1 ? 1 : offsetof<Kind>() == 2 ? 16 : 8;
-  const superblockBytes: u32 = offsetof<Kind>() == 1 ? 0 : offsetof<Kind>() == 2 ? 64 : 48;
   const xStride = <usize>groups * 4;
   const outStride = <usize>p.rows * 4;
-  for (let block = from; block < to; block++) {
-    const minimums = p.minimums + <usize>(block * (groups / perScale)) * 8;
-    const codes = p.scaleCodes + <usize>(block * (groups / perScale)) * superblockBytes;
-    let x = p.sums;
-    let out = p.output;
-    let token: u32 = 0;
-    for (; token + 4 <= count; token += 4) {
-      let sum0 = f32x4.splat(0);
-      let sum1 = f32x4.splat(0);
-      let sum2 = f32x4.splat(0);
-      let sum3 = f32x4.splat(0);
-      for (let g: u32 = 0; g < groups; g++) {
-        const minimum = minimumOf<Kind>(minimums, codes, g);
-        const at = x + <usize>g * 4;
-        sum0 = multiplyAdd(minimum, v128.load_splat<u32>(at), sum0);
-        sum1 = multiplyAdd(minimum, v128.load_splat<u32>(at + xStride), sum1);
-        sum2 = multiplyAdd(minimum, v128.load_splat<u32>(at + 2 * xStride), sum2);
-        sum3 = multiplyAdd(minimum, v128.load_splat<u32>(at + 3 * xStride), sum3);
-      }
-      addRows(p, block, out, sum0);
-      addRows(p, block, out + outStride, sum1);
-      addRows(p, block, out + 2 * outStride, sum2);
-      addRows(p, block, out + 3 * outStride, sum3);
-      x += 4 * xStride;
-      out += 4 * outStride;
-    }
-    for (; token < count; token++) {
-      let sum = f32x4.splat(0);
-      for (let g: u32 = 0; g < groups; g++) {
-        sum = multiplyAdd(minimumOf<Kind>(minimums, codes, g), v128.load_splat<u32>(x + <usize>g * 4), sum);
-      }
-      addRows(p, block, out, sum);
-      x += xStride;
-      out += outStride;
-    }
+  let x = p.sums;
+  let out = p.output;
+  let token: u32 = 0;
+  for (; token + 4 <= count; token += 4) {
+    for (let block = from; block < to; block++) fourTokens<Kind>(p, block, groups, x, out);
+    x += 4 * xStride;
+    out += 4 * outStride;
+  }
+  for (; token < count; token++) {
+    let block = from;
+    for (; block + 4 <= to; block += 4) fourBlocks<Kind>(p, block, groups, x, out);
+    for (; block < to; block++) oneBlock<Kind>(p, block, groups, x, out);
+    x += xStride;
+    out += outStride;
   }
 }
 

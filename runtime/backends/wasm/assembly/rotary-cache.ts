@@ -1,5 +1,4 @@
 // Norms each head's query and key (where the model does), rotates them, and writes keys and values to the caches in f16.
-// `from` and `to` are tokens.
 //
 // Values stand as [head][position][dimension]. Keys stand in blocks of four positions, [head][block][dimension][4], so that
 // attention finds four positions' scores in four lanes and never sums across them. headDim is a multiple of 4.
@@ -33,40 +32,49 @@ function rotate(x: usize, angles: usize, headDim: u32): void {
   }
 }
 
-/** Keys are normed and rotated where they stand: the input is read by nothing else. */
-export function rotaryCache(parameters: usize, from: u32, to: u32): void {
+/**
+ * Thread `thread` of `threads` takes every `threads`-th of the items, each a token's key-value head with its queries: of one
+ * token the heads whose attention it computes as well (attention.ts). Keys are normed and rotated where they stand: the input
+ * is read by nothing else.
+ */
+export function rotaryCache(parameters: usize, thread: u32, threads: u32): void {
   const p = changetype<RotaryParameters>(parameters);
+  const step = changetype<Step>(p.step);
+  const items = step.tokens * p.keyValueHeads;
+  for (let item = thread; item < items; item += threads) {
+    rotateItem(p, item / p.keyValueHeads, item % p.keyValueHeads, <usize>step.past);
+  }
+}
+
+function rotateItem(p: RotaryParameters, token: u32, keyValueHead: u32, past: usize): void {
   const headDim = p.headDim;
   const headBytes = <usize>headDim * 4;
+  const group = p.heads / p.keyValueHeads;
   const queryBytes = <usize>p.heads * headBytes;
-  const keyBytes = <usize>p.keyValueHeads * headBytes;
   const queryStride: usize = p.rowBytes ? p.rowBytes : queryBytes;
-  const keyStride: usize = p.rowBytes ? p.rowBytes : keyBytes;
-  const past = changetype<Step>(p.step).past;
-  for (let token = from; token < to; token++) {
-    const angles = p.rotary + <usize>token * headBytes;
-    const out = p.output + <usize>token * queryBytes;
-    memory.copy(out, p.queryInput + <usize>token * queryStride, queryBytes);
-    const keys = p.keyInput + <usize>token * keyStride;
-    const values = p.valueInput + <usize>token * keyStride;
-    for (let head: u32 = 0; head < p.heads; head++) {
-      const query = out + <usize>head * headBytes;
-      if (p.queryNorm) normRow(query, p.queryNorm, query, headDim, p.epsilon);
-      rotate(query, angles, headDim);
-    }
-    const position = <usize>(past + token);
-    for (let head: u32 = 0; head < p.keyValueHeads; head++) {
-      const key = keys + <usize>head * headBytes;
-      if (p.keyNorm) normRow(key, p.keyNorm, key, headDim, p.epsilon);
-      rotate(key, angles, headDim);
-      const cache = p.keys + (<usize>head * p.capacity + (position & ~3)) * headDim * 2 + (position & 3) * 2;
-      storeKey(key, cache, headDim);
-      const value = values + <usize>head * headBytes;
-      const valueCache = p.values + (<usize>head * p.capacity + position) * headDim * 2;
-      for (let i: usize = 0; i < headDim; i += 4) {
-        storeHalves(valueCache + i * 2, toHalfBits(v128.load(value + i * 4)));
-      }
-    }
+  const keyStride: usize = p.rowBytes ? p.rowBytes : <usize>p.keyValueHeads * headBytes;
+  const angles = p.rotary + <usize>token * headBytes;
+
+  const first = <usize>keyValueHead * group * headBytes;
+  const queries = p.output + <usize>token * queryBytes + first;
+  memory.copy(queries, p.queryInput + <usize>token * queryStride + first, group * headBytes);
+  for (let head: u32 = 0; head < group; head++) {
+    const query = queries + <usize>head * headBytes;
+    if (p.queryNorm) normRow(query, p.queryNorm, query, headDim, p.epsilon);
+    rotate(query, angles, headDim);
+  }
+
+  const position = past + token;
+  const own = <usize>token * keyStride + <usize>keyValueHead * headBytes;
+  const key = p.keyInput + own;
+  if (p.keyNorm) normRow(key, p.keyNorm, key, headDim, p.epsilon);
+  rotate(key, angles, headDim);
+  const cache = <usize>keyValueHead * p.capacity;
+  storeKey(key, p.keys + (cache + (position & ~3)) * headDim * 2 + (position & 3) * 2, headDim);
+  const value = p.valueInput + own;
+  const valueCache = p.values + (cache + position) * headDim * 2;
+  for (let i: usize = 0; i < headDim; i += 4) {
+    storeHalves(valueCache + i * 2, toHalfBits(v128.load(value + i * 4)));
   }
 }
 

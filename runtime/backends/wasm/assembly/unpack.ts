@@ -49,14 +49,12 @@ export function unpack<Codes>(w: usize, i: usize): v128 {
   return v128.or(v128.or(bitsOf(w, from, 6, 3), bitsOf(w, from + 1, 4, 12)), bitsOf(w, from + 2, 2, 48));
 }
 
-/** Stores the eight vectors of the block at `w`. */
-export function storeCodes<Codes>(w: usize, out: usize): void {
-  v128.store(out, unpack<Codes>(w, 0));
-  v128.store(out, unpack<Codes>(w, 1), 16);
-  v128.store(out, unpack<Codes>(w, 2), 32);
-  v128.store(out, unpack<Codes>(w, 3), 48);
-  v128.store(out, unpack<Codes>(w, 4), 64);
-  v128.store(out, unpack<Codes>(w, 5), 80);
-  v128.store(out, unpack<Codes>(w, 6), 96);
-  v128.store(out, unpack<Codes>(w, 7), 112);
+/** Vector `i` where `i` is known only as it runs. */
+export function unpackAt<Codes>(w: usize, i: u32): v128 {
+  if (i < 4) {
+    if (i < 2) return i == 0 ? unpack<Codes>(w, 0) : unpack<Codes>(w, 1);
+    return i == 2 ? unpack<Codes>(w, 2) : unpack<Codes>(w, 3);
+  }
+  if (i < 6) return i == 4 ? unpack<Codes>(w, 4) : unpack<Codes>(w, 5);
+  return i == 6 ? unpack<Codes>(w, 6) : unpack<Codes>(w, 7);
 }
