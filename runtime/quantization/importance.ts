@@ -81,10 +81,11 @@ export class ScaleSearch {
     this.minimum = 0;
     this.scale = largest === 0 ? 0 : -largest / half;
     if (largest === 0) return;
-    const reach = Math.min(half - 0.5, 3);
+    // Never half a step: the largest weight itself would stand between two codes.
+    const reach = Math.min(half - 0.5, 3) - 0.05;
     let best = 0;
     for (const sign of [-1, 1]) {
-      for (let shift = -reach; shift <= Math.min(reach, half * 0.4); shift += half <= 4 ? 0.25 : 0.75) {
+      for (let shift = -reach; shift <= Math.min(reach, half * 0.4); shift += half <= 4 ? 0.3 : 0.8) {
         const inverse = (sign * (half + shift)) / largest;
         let product = 0;
         let square = 0;
@@ -95,8 +96,8 @@ export class ScaleSearch {
           product += weighted * x[i]!;
           square += weighted * level;
         }
-        // What the fit explains, Σhxl² / Σhl², compared as fractions.
-        if (!(square > 0) || product * product <= best * square) continue;
+        // What the fit explains, Σhxl² / Σhl², compared as fractions. Mirrored codes explain the same: the first stays.
+        if (!(square > 0) || product * product <= best * square * (1 + 1e-9)) continue;
         best = (product * product) / square;
         this.scale = product / square;
       }

@@ -6,7 +6,7 @@ import type { Backend, Program } from '../../backends/backend.ts';
 import { lower } from '../../graph/passes/index.ts';
 import type { Graph, Weight } from '../../graph/types.ts';
 import type { ColumnStatistics } from '../column-statistics.ts';
-import { FORMATS, type PackedMatrix, type WeightFormat } from '../formats.ts';
+import { formatLimit, FORMATS, type PackedMatrix, type WeightFormat } from '../formats.ts';
 import { gatherer, type Gathering } from './moments.ts';
 import { tapLinears } from './tap.ts';
 
@@ -28,7 +28,7 @@ export interface CalibrationModel {
 export interface CalibrateOptions {
   /** Default `squares`. */
   gather?: Gathering | undefined;
-  /** Of matrices while they are measured. Default f16. */
+  /** Of matrices while they are measured. Default q8g32: its kernels are the fastest, and what it changes is lost in the mean. */
   format?: WeightFormat | undefined;
   /** Called after each window. */
   onProgress?: ((done: number, all: number) => void) | undefined;
@@ -48,7 +48,7 @@ const CHUNK = 128;
 export async function calibrate(
   model: CalibrationModel,
   windows: readonly (readonly number[])[],
-  { gather = 'squares', format = FORMATS.f16, onProgress, signal }: CalibrateOptions = {},
+  { gather = 'squares', format = FORMATS.q8g32, onProgress, signal }: CalibrateOptions = {},
 ): Promise<Calibration> {
   const { graph, taps } = tapLinears(lower(model.graph));
   const longest = windows.reduce((most, { length }) => Math.max(most, length), 1);
@@ -80,7 +80,7 @@ export async function compileWhole(
   format: WeightFormat,
   signal: AbortSignal | undefined,
 ): Promise<Program> {
-  const formats = new Map(graph.weights.map((weight) => [weight.name, isMatrix(weight) ? format : FORMATS.f32]));
+  const formats = measuringFormats(graph, format);
   const tokens = Math.min(CHUNK, longest);
   const program = await model.backend.compile(graph, {
     formats,
@@ -96,6 +96,16 @@ export async function compileWhole(
     program.dispose();
     throw thrown;
   }
+}
+
+/** One format for all matrices whose width fits, f16 for the others. */
+export function measuringFormats(graph: Graph, format: WeightFormat): Map<string, WeightFormat> {
+  return new Map(
+    graph.weights.map((weight) => {
+      if (!isMatrix(weight)) return [weight.name, FORMATS.f32];
+      return [weight.name, formatLimit(format, weight.shape[1]!) === undefined ? format : FORMATS.f16];
+    }),
+  );
 }
 
 export function isMatrix({ shape }: Weight): boolean {

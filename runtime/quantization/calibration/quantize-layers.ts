@@ -10,7 +10,7 @@ import { FORMATS, type PackedMatrix, type WeightFormat } from '../formats.ts';
 import type { GptqOptions } from '../gptq.ts';
 import { packMatrix, stackMatrices, unpackMatrix } from '../pack.ts';
 import type { NamedMatrix } from '../quantized-checkpoint.ts';
-import { isMatrix, openOutput, type Calibration, type CalibrationModel } from './calibrate.ts';
+import { isMatrix, measuringFormats, openOutput, type Calibration, type CalibrationModel } from './calibrate.ts';
 import { HIDDEN_STATE, layerGraph, layersOf } from './layer-graph.ts';
 import { gatherer } from './moments.ts';
 import { WeightQuantizer } from './quantize-weight.ts';
@@ -61,10 +61,11 @@ export async function* quantizeLayers(
   for (const [i, layer] of layers.entries()) {
     const part = layerGraph(graph, layer, tokens);
     const { graph: tapped, taps } = tapLinears(lower(part.graph));
+    const measuring = measuringFormats(tapped, FORMATS.q8g32);
     const formatOf = new Map(
       tapped.weights.map((weight) => [
         weight.name,
-        isMatrix(weight) && weight.name !== HIDDEN_STATE ? FORMATS.f16 : FORMATS.f32,
+        weight.name === HIDDEN_STATE ? FORMATS.f32 : measuring.get(weight.name)!,
       ]),
     );
     const program = await model.backend.compile(tapped, {

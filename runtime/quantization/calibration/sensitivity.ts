@@ -9,16 +9,18 @@ import type { Program } from '../../backends/backend.ts';
 import { lower } from '../../graph/passes/index.ts';
 import type { Unit } from '../assign-bits.ts';
 import type { ColumnStatistics } from '../column-statistics.ts';
-import { formatBytes, formatLimit, FORMATS, type QuantFormat } from '../formats.ts';
+import { formatBytes, formatLimit, FORMATS, type QuantFormat, type WeightFormat } from '../formats.ts';
 import { quantizeByImportance } from '../importance.ts';
-import { packMatrix, stackMatrices, unpackMatrix } from '../pack.ts';
-import { compileWhole, isMatrix, type Calibration, type CalibrationModel } from './calibrate.ts';
+import { packMatrix, unpackMatrix } from '../pack.ts';
+import { compileWhole, isMatrix, measuringFormats, type Calibration, type CalibrationModel } from './calibrate.ts';
 
 export interface SensitivityOptions {
   /** Formats to choose from. */
   candidates: readonly QuantFormat[];
   /** The one that is measured. Default q3k, or where it does not fit q4g32. */
   probe?: QuantFormat | undefined;
+  /** Of matrices while they are measured: the reference has it too, so that it cancels out. Default q8g32. */
+  format?: WeightFormat | undefined;
   onProgress?: ((done: number, all: number) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -36,11 +38,11 @@ export async function measureSensitivity(
   model: CalibrationModel,
   windows: readonly (readonly number[])[],
   calibration: Calibration,
-  { candidates, probe, onProgress, signal }: SensitivityOptions,
+  { candidates, probe, format = FORMATS.q8g32, onProgress, signal }: SensitivityOptions,
 ): Promise<Unit[]> {
   const graph = lower(model.graph);
   const longest = windows.reduce((most, { length }) => Math.max(most, length), 1);
-  const program = await compileWhole(model, graph, longest, FORMATS.f16, signal);
+  const program = await compileWhole(model, graph, longest, format, signal);
   try {
     const matrices = graph.weights.filter(isMatrix);
     const reference = new Reference(
@@ -52,8 +54,9 @@ export async function measureSensitivity(
     await reference.measure();
     const units: Unit[] = [];
     let done = 0;
-    const f16 = new Map(graph.weights.map((weight) => [weight.name, isMatrix(weight) ? FORMATS.f16 : FORMATS.f32]));
-    for await (const { name, matrix } of model.weights(graph, f16, signal)) {
+    const formats = measuringFormats(graph, format);
+    const plain = measuringFormats(graph, FORMATS.f32);
+    for await (const { name, matrix } of model.weights(graph, plain, signal)) {
       throwIfAborted(signal);
       const weight = matrices.find((candidate) => candidate.name === name);
       const columns = matrix.columns;
@@ -65,12 +68,12 @@ export async function measureSensitivity(
       const quantize = (some: Float32Array, rows: number, format: QuantFormat) =>
         unpackMatrix(quantizeByImportance(some, rows, columns, format, statistics));
 
-      await program.setWeight(
-        name,
-        packMatrix(quantize(values, matrix.rows, probing), matrix.rows, columns, FORMATS.f16),
-      );
+      const measured = formats.get(name)!;
+      const set = (numbers: Float32Array) =>
+        program.setWeight(name, packMatrix(numbers, matrix.rows, columns, measured));
+      await set(quantize(values, matrix.rows, probing));
       const divergence = await reference.compare();
-      await program.setWeight(name, stackMatrices([matrix]));
+      await set(values);
 
       const sample = sampleRows(values, matrix.rows, columns);
       const rows = sample.length / columns;
