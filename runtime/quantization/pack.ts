@@ -3,10 +3,11 @@
 // numbers, one row of scratch.
 
 import { WpError } from '../errors.ts';
-import { fromF16, toF16 } from '../half.ts';
+import { fromF16 } from '../half.ts';
 import { quantizeAffine } from './affine.ts';
 import { BLOCK, codeBits, formatBytes, formatLimit, hasScaleCodes, isQuantized, SUPERBLOCK } from './formats.ts';
 import type { PackedMatrix, QuantFormat, WeightFormat } from './formats.ts';
+import { packPlain, unpackPlain } from './plain.ts';
 import { packPlanes, unpackPlanes } from './planes.ts';
 import { emptyScaleCodes, readScaleCodes } from './scale-codes.ts';
 import { quantizeSymmetric } from './symmetric.ts';
@@ -23,12 +24,7 @@ export function packMatrix(values: Float32Array, rows: number, columns: number, 
       expected: rows * columns,
     });
   }
-  const empty = new Uint16Array(0);
-  if (!isQuantized(format)) {
-    const numbers = format.name === 'f32' ? values.slice() : toF16(values);
-    const bytes = new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
-    return { format, rows, columns, planes: [bytes], scales: empty, minimums: empty };
-  }
+  if (!isQuantized(format)) return packPlain(values, rows, columns, format);
   requireFit(format, columns);
   if (format.scale !== 'f16') {
     throw new WpError('unsupported-format', `${format.name} has two-level scales, which are not packed here.`, '', {
@@ -71,10 +67,7 @@ export function packMatrix(values: Float32Array, rows: number, columns: number, 
 export function unpackMatrix(matrix: PackedMatrix): Float32Array {
   const { format, rows, columns } = matrix;
   requireBytes(matrix);
-  if (!isQuantized(format)) {
-    const bytes = matrix.planes[0]!.slice(); // a copy is aligned
-    return format.name === 'f32' ? new Float32Array(bytes.buffer) : fromF16(new Uint16Array(bytes.buffer));
-  }
+  if (!isQuantized(format)) return unpackPlain(matrix);
   const result = new Float32Array(rows * columns);
   const codes = new Uint8Array(columns);
   const isSignedByte = hasSignedBytes(format);

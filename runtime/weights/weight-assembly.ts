@@ -3,7 +3,6 @@
 import { WpError, throwIfAborted } from '../errors.ts';
 import { yieldToEventLoop } from '../loading/abortable.ts';
 import { FORMATS, type FormatName, type PackedMatrix, type WeightFormat } from '../quantization/formats.ts';
-import { unpackMatrix } from '../quantization/pack.ts';
 import type { Packer } from '../quantization/packer.ts';
 import { allocateMatrix, expectFitsF16, rowsOf, setRows, toFloats, toHalves } from './convert.ts';
 import type { Slice } from './read-plan.ts';
@@ -113,6 +112,7 @@ export class WeightAssembly {
       this.put(place, 0, matrix);
       return;
     }
+    const { unpackMatrix } = await import('../quantization/pack.ts');
     await this.inSteps(part.rows, part.columns, signal, (first, last) => {
       this.put(place, first, this.pack(part, unpackMatrix(rowsOf(matrix, first, last)), last - first));
     });

@@ -4,7 +4,7 @@
 import { WpError } from '../../errors.ts';
 import type { Weight } from '../../graph/types.ts';
 import { formatBytes, formatLimit, type FormatName, FORMATS, type PackedMatrix } from '../../quantization/formats.ts';
-import { unpackMatrix } from '../../quantization/pack.ts';
+import { unpackPlain } from '../../quantization/plain.ts';
 import type { CompileOptions } from '../backend.ts';
 import { type BufferLedger } from './buffers.ts';
 import { deviceMatrix } from './device-matrix.ts';
@@ -68,7 +68,7 @@ export class WeightStore {
     this.#checkSizes(weight, matrix);
     this.#free(name);
     if (weight.shape.length === 1) {
-      const numbers = unpackMatrix(matrix);
+      const numbers = unpackPlain(matrix);
       this.#vectors.set(name, await this.#upload(name, bytesOf(numbers)));
       return;
     }
