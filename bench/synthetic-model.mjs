@@ -107,6 +107,12 @@ function vocabularyOf(shape) {
   return tokens;
 }
 
+/**
+ * Random weights may choose any token, and wllama ends with an error of its own where bytes of several tokens are no UTF-8: no
+ * token of a GGUF file is a byte from 128.
+ */
+const asciiOnly = (token, id) => (id >= 128 && id < 256 ? `<filler-${id}>` : token);
+
 function tokenizerOf(shape) {
   const vocab = Object.fromEntries(vocabularyOf(shape).map((token, id) => [token, id]));
   return {
@@ -147,7 +153,7 @@ export function ggufFile(shape, bits = 4) {
     [`${arch}.rope.freq_base`, 'f32', 10000],
     ['tokenizer.ggml.model', 'string', 'gpt2'],
     ['tokenizer.ggml.pre', 'string', 'default'],
-    ['tokenizer.ggml.tokens', 'array', { type: 'string', values: vocabularyOf(shape) }],
+    ['tokenizer.ggml.tokens', 'array', { type: 'string', values: vocabularyOf(shape).map(asciiOnly) }],
     ['tokenizer.ggml.token_type', 'array', { type: 'i32', values: Array(shape.vocabulary).fill(1) }],
     ['tokenizer.ggml.merges', 'array', { type: 'string', values: ['a b'] }],
     ['tokenizer.ggml.eos_token_id', 'u32', shape.vocabulary - 1],

@@ -2,12 +2,14 @@
 // here; that the answers stay, that stored choices come back, and that it ends when it must, is what is looked at.
 
 import { expect } from '@esm-bundle/chai';
-import type { CompileOptions, TuneOptions } from '../../runtime/backends/backend.ts';
+import type { CompileOptions, Program, TuneOptions } from '../../runtime/backends/backend.ts';
 import { createWebGpuBackend, type WebGpuBackend } from '../../runtime/backends/webgpu/index.ts';
 import type { WebGpuProgram } from '../../runtime/backends/webgpu/program.ts';
 import { type Batch, GpuTimer } from '../../runtime/backends/webgpu/tuning/gpu-timer.ts';
 import { lower } from '../../runtime/graph/passes/index.ts';
+import { candidatesFor } from '../../runtime/backends/webgpu/tuning/candidates.ts';
 import { Random } from '../support/random.ts';
+import { ReferenceBackend } from '../support/reference-backend.ts';
 import { skip } from '../support/skip.ts';
 import { TINY_DECODER, tinyDecoder } from '../support/tiny-decoder.ts';
 import { missingGpu } from './missing-gpu.ts';
@@ -32,7 +34,7 @@ async function load(backend: WebGpuBackend, tuned?: Record<string, unknown>): Pr
 }
 
 /** The logits behind tokens past … past + tokens − 1. */
-function step(program: WebGpuProgram, tokens: number, past: number): Promise<Float32Array> {
+function step(program: Program, tokens: number, past: number): Promise<Float32Array> {
   const tokenIds = Int32Array.from({ length: tokens }, (_, i) => (past + i) % 50);
   const rotary = new Float32Array(tokens * 32).map((_, i) => (i % 32 < 16 ? Math.cos(i + past) : Math.sin(i + past)));
   return program.run({ tokenIds, rotary, outputRows: Int32Array.of(tokens - 1), past });
@@ -99,7 +101,7 @@ describe('tuning a WebGPU program', function () {
     const { choices } = await program.tune(tune());
     const chosen = Object.fromEntries(choices.flatMap(({ key, chosen: own }) => (own ? [[key, own]] : [])));
     expect(chosen['matvec q4g32 64×96']).to.deep.equal({ lanes: 8, rowsPerThread: 2, workgroupSize: 64 });
-    expect(chosen['attentionDecode 4/2×32']).to.deep.equal({ splitPositions: 128 });
+    expect(chosen['attentionDecode 4/2×32']).to.deep.equal({ splitPositions: 128, mostSplits: 32 });
     expect(
       program.profile().kernels.some(({ variant }) => /^matvec .*lanes=8 .*workgroupSize=64/.test(variant)),
     ).to.equal(true);
@@ -115,6 +117,36 @@ describe('tuning a WebGPU program', function () {
     const again = await load(backend, chosen);
     expect(again.profile().kernels).to.deep.equal(program.profile().kernels);
     for (const each of [program, untuned, again]) each.dispose();
+  });
+
+  it('gives the reference’s answers with each of the candidates', async () => {
+    const reference = await new ReferenceBackend().compile(graph, compileOptions);
+    for (const [name, matrix] of weights) await reference.setWeight(name, matrix);
+    const steps = [8, 8, 1, ...Array.from({ length: 15 }, () => 8), 5, 1];
+    const expected: Float32Array[] = [];
+    const run = async (each: Program, told: (logits: Float32Array) => void): Promise<void> => {
+      let past = 0;
+      for (const tokens of steps) {
+        told(await step(each, tokens, past));
+        past += tokens;
+      }
+    };
+    await run(reference, (logits) => expected.push(logits));
+    const { profile } = backend;
+    const most = Math.max(...keys.map((key) => candidatesFor(profile, key).length));
+    for (let n = 0; n < most; n++) {
+      const chosen = keys.map((key) => [key, candidatesFor(profile, key)[n % candidatesFor(profile, key).length]]);
+      const program = await load(backend, Object.fromEntries(chosen) as Record<string, unknown>);
+      let i = 0;
+      await run(program, (logits) => {
+        const { relative, isFinite } = difference(logits, expected[i]!);
+        expect(isFinite && relative < 1e-3, `candidate ${n}, step ${i} of ${steps[i]!}: off by ${relative}`).to.equal(
+          true,
+        );
+        i += 1;
+      });
+      program.dispose();
+    }
   });
 
   it('keeps what is no faster', async () => {

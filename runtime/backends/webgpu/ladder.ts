@@ -5,6 +5,7 @@ import { WpError } from '../../errors.ts';
 import { type FormatName, FORMATS, isQuantized } from '../../quantization/formats.ts';
 import type { DeviceProfile } from './device-profile.ts';
 import { attentionDecodeBytes, type AttentionDecodeVariant } from './kernels/attention-decode.wgsl.ts';
+import { attentionPrefillMatrixBytes } from './kernels/attention-prefill-matrix-tile.ts';
 import type { AttentionPrefillVariant } from './kernels/attention-prefill.wgsl.ts';
 import { reductionFor } from './kernels/kernel.ts';
 import { matmulWorkgroupBytes } from './kernels/matmul.ts';
@@ -101,7 +102,9 @@ export function matvecIntegerConfiguration(
     unitsPerThread: rows >= 24_576 ? 2 : 1,
   };
   if (matvecIntegerBytes(columns, threads) > profile.maxWorkgroupStorageBytes) return undefined;
-  return tuned(profile, matrixKey('matvecInteger', shape), threads);
+  const key = matrixKey('matvecInteger', shape);
+  const { inFloats, ...chosen } = tuned<MatvecIntegerThreads & { inFloats?: boolean }>(profile, key, threads);
+  return inFloats ? undefined : chosen;
 }
 
 // ---- matrix × matrix ------------------------------------------------------------------------------------------------
@@ -219,6 +222,16 @@ export function attentionDecodeConfiguration(
     return tuned(profile, `attentionDecode ${heads}/${keyValueHeads}×${headDim}`, { ...split, headsPerWorkgroup });
   }
   throw tooSmall(`attention with headDim ${headDim}`, profile);
+}
+
+/** True where matrix units do prefill's attention: heads are whole slices of 16, and fit into workgroup memory. */
+export function hasMatrixAttention(profile: DeviceProfile, headDim: number): boolean {
+  return (
+    profile.subgroupMatrix &&
+    profile.subgroups !== undefined &&
+    headDim % 16 === 0 &&
+    attentionPrefillMatrixBytes(headDim) <= profile.maxWorkgroupStorageBytes
+  );
 }
 
 type PrefillConfiguration = Pick<AttentionPrefillVariant, 'tileQueries' | 'tilePositions' | 'lanes'>;

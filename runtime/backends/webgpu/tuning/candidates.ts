@@ -3,7 +3,9 @@
 // what it is. A stored choice counts only while it is listed here.
 
 import type { DeviceProfile, TunedChoices } from '../device-profile.ts';
+import { attentionDecodeBytes } from '../kernels/attention-decode.wgsl.ts';
 import { matmulWorkgroupBytes } from '../kernels/matmul.ts';
+import { matvecIntegerBytes } from '../kernels/matvec-integer-threads.ts';
 import { type MatmulMatrixTile, matmulMatrixWorkgroupBytes, SUBGROUP_SIZE } from '../kernels/matmul-matrix-tile.ts';
 
 export type Configuration = Readonly<Record<string, number | string | boolean>>;
@@ -15,6 +17,16 @@ export function candidatesFor(profile: DeviceProfile, key: string): readonly Con
   switch (kernel) {
     case 'matvec':
       return MATVEC.filter(({ workgroupSize }) => workgroupSize <= profile.maxInvocationsPerWorkgroup);
+    case 'matvecInteger':
+      return [
+        // The other kernel, as its own ladder has it.
+        { inFloats: true },
+        ...MATVEC_INTEGER.filter(
+          (threads) =>
+            threads.workgroupSize <= profile.maxInvocationsPerWorkgroup &&
+            matvecIntegerBytes(columns, threads) <= profile.maxWorkgroupStorageBytes,
+        ),
+      ];
     case 'matmul':
       return MATMUL.filter(
         (tile) =>
@@ -32,7 +44,13 @@ export function candidatesFor(profile: DeviceProfile, key: string): readonly Con
           tile.subgroupsTokens * tile.subgroupsRows * SUBGROUP_SIZE <= profile.maxInvocationsPerWorkgroup,
       );
     case 'attentionDecode':
-      return ATTENTION_DECODE;
+      return ATTENTION_DECODE.filter(({ splitPositions }) => {
+        const [heads, keyValueHeads, headDim] = key.match(/\d+/g)!.map(Number) as [number, number, number];
+        const workgroupSize = Math.min(128, profile.maxInvocationsPerWorkgroup);
+        const headsPerWorkgroup = Math.min(heads / keyValueHeads, 8);
+        const shape = { headDim, headsPerWorkgroup, workgroupSize, splitPositions };
+        return attentionDecodeBytes(shape) <= profile.maxWorkgroupStorageBytes;
+      });
     default:
       return [];
   }
@@ -68,6 +86,27 @@ export const MATVEC = [
   { lanes: 8, rowsPerThread: 2, workgroupSize: 64 },
 ] as const;
 
+const integer = (
+  lanes: number,
+  rowsPerThread: number,
+  workgroupSize: number,
+  chunksPerStep: number,
+  unitsPerThread: number,
+) => ({ lanes, rowsPerThread, workgroupSize, chunksPerStep, unitsPerThread });
+
+export const MATVEC_INTEGER = [
+  integer(32, 1, 256, 2, 1),
+  integer(32, 2, 256, 2, 1),
+  integer(32, 4, 256, 1, 1),
+  integer(32, 2, 128, 1, 1),
+  integer(32, 1, 128, 2, 1),
+  integer(16, 1, 256, 1, 1),
+  integer(16, 2, 256, 2, 1),
+  integer(16, 4, 256, 1, 1),
+  integer(16, 2, 128, 1, 2),
+  integer(32, 2, 256, 1, 2),
+];
+
 const tile = (threadsTokens: number, threadsRows: number, each: number, unroll: number) => ({
   threadsTokens,
   threadsRows,
@@ -102,4 +141,9 @@ export const MATMUL_MATRIX = [
   matrixTile(32, 64, 1, 32),
 ];
 
-export const ATTENTION_DECODE = [{ splitPositions: 32 }, { splitPositions: 128 }] as const;
+export const ATTENTION_DECODE = [
+  { splitPositions: 64, mostSplits: 16 },
+  { splitPositions: 32, mostSplits: 32 },
+  { splitPositions: 32, mostSplits: 16 },
+  { splitPositions: 128, mostSplits: 32 },
+] as const;
