@@ -60,8 +60,9 @@ function compactWgsl(text, isLast) {
       .replace(/[ \t]+$/gm, (spaces, at) => (at + spaces.length === text.length ? spaces : ''))
       .replace(/\n[ \t]+/g, '\n')
       .replace(/\n{2,}/g, '\n')
-      // Not around < and >, where a missing space can make a template of a comparison, nor around + - * and /.
       .replace(/ ?([=(){};,:]) ?/g, '$1')
+      // Only between operands: in `a - -b`, `a & &b` and `a / *b` the space keeps two operators apart.
+      .replace(/(?<=[\w)\]]) ?([-+*/%&|^<>=!]+) ?(?=[\w(])/g, '$1')
   );
 }
 

@@ -26,12 +26,17 @@ describe('compactTemplates', () => {
 
   it('takes comments and indentation out of WGSL', () => {
     const code = 'const a = `\n  let x = 1; // one\n\n  // alone\n    let y = 2 / 3;\n`;';
-    assert.equal(compact(code), 'const a = `\nlet x=1;\nlet y=2 / 3;\n`;');
+    assert.equal(compact(code), 'const a = `\nlet x=1;\nlet y=2/3;\n`;');
   });
 
   it('keeps what stands around an interpolation', () => {
     const code = 'const a = `fn f() -> ${type} {\n  let x = ${value} ;\n  ${rest}\n}`;';
     assert.equal(compact(code), 'const a = `fn f()-> ${type}{\nlet x=${value};\n${rest}\n}`;');
+  });
+
+  it('takes the spaces around operators out, but not those that keep two operators apart', () => {
+    const code = 'const a = `a = b + c[i] * (d >> 2u) - -e / *p; f = &g & &h; i += ${x} - 1 ; j < k && !l;`;';
+    assert.equal(compact(code), 'const a = `a=b+c[i]*(d>>2u)- -e / *p;f=&g & &h;i +=${x} - 1;j<k && !l;`;');
   });
 
   it('leaves a comment alone that goes on after an interpolation', () => {
