@@ -20,7 +20,7 @@ export interface CompileOptions {
 
 /** How to tune a program: see `Program.tune`. */
 export interface TuneOptions {
-  /** Milliseconds for compiling and measuring; what is not done by then remains. */
+  /** Milliseconds of measuring, beside waiting for compilers; what is not done by then remains. */
   budgetMs: number;
   /** Keys that need not be measured again. */
   known: ReadonlySet<string>;
@@ -31,7 +31,9 @@ export interface TuningOutcome {
   choices: readonly TuningChoice[];
   /** Keys for which the budget was too small, in the order in which they will be measured. */
   remaining: readonly string[];
+  /** Spent measuring, and waiting for compilers. */
   milliseconds: number;
+  compilingMilliseconds: number;
   timer: 'timestamps' | 'clock';
 }
 
@@ -84,8 +86,25 @@ export interface Program {
    * with an AbortError, or `device-lost`. Undefined where there is nothing to choose.
    */
   tune?(options: TuneOptions): Promise<TuningOutcome>;
+  /**
+   * Times each kernel of a step of one token after `past` others, on the device's own clock where it has one. Not for the midst
+   * of an answer: activations, and the cache at `past`, are left with what no step made. Undefined where there is no such clock.
+   */
+  measureKernels?(past: number): Promise<KernelTiming[]>;
   /** Frees all that the program holds. Idempotent. */
   dispose(): void;
+}
+
+/** One kernel of a decode step, as measured: the calls of all layers that differ in nothing but their weights. */
+export interface KernelTiming {
+  operation: string;
+  variant: string;
+  /** Calls in a step, and the time of one of them, what stands between two dispatches included. */
+  calls: number;
+  microseconds: number;
+  /** Bytes that one call must read and write, and floating-point operations that it stands for. */
+  bytes: number;
+  flops: number;
 }
 
 /** How to choose a token: the meaning of each field is that of GenerationOptions. */

@@ -9,6 +9,7 @@ import { formatBytes, FORMATS, type PackedMatrix } from '../../quantization/form
 import type {
   CompileOptions,
   DeviceSampling,
+  KernelTiming,
   MemoryUse,
   Program,
   ProgramProfile,
@@ -197,6 +198,25 @@ export class WebGpuProgram implements Program {
       }),
       kernels,
     };
+  }
+
+  async measureKernels(past: number): Promise<KernelTiming[]> {
+    this.#checkUsable();
+    const { contextLength } = this.#options;
+    expectRange('past', past, 0, contextLength - 1);
+    const { kernelTimings } = await import('./kernel-timings.ts');
+    this.#device.queue.writeBuffer(this.#step!, 0, new Uint32Array([1, past, 1, 0]));
+    const timing = kernelTimings(
+      {
+        device: this.#device,
+        hasTimestamps: this.#profile.timestamps,
+        contextLength,
+        decode: this.#decode,
+        resolve: (reference) => this.#resource(reference),
+      },
+      past,
+    );
+    return this.#watch.guard(timing);
   }
 
   async tune(options: TuneOptions): Promise<TuningOutcome> {
