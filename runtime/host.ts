@@ -18,7 +18,7 @@ import type {
   RuntimeService,
 } from './protocol/messages.ts';
 import type { TuningWish } from './host/tuning.ts';
-import type { BenchmarkResult, Capabilities, MemoryReport, TuningReport } from './types.ts';
+import type { BenchmarkResult, BenchmarkSizes, Capabilities, MemoryReport, TuningReport } from './types.ts';
 
 export class RuntimeHost implements RuntimeService {
   readonly #backends = new BackendPool();
@@ -79,7 +79,7 @@ export class RuntimeHost implements RuntimeService {
     return reply(() => this.#model(model).memory());
   }
 
-  benchmark(model: ModelId, sizes: { promptTokens: number; decodeTokens: number }): Promise<Reply<BenchmarkResult>> {
+  benchmark(model: ModelId, sizes: BenchmarkSizes): Promise<Reply<BenchmarkResult>> {
     return reply(() => this.#model(model).benchmark(sizes));
   }
 

@@ -2,6 +2,7 @@
 // tests depend on the promise and not on the machinery.
 
 import type {
+  BenchmarkOptions,
   BenchmarkResult,
   ChatMessage,
   ChatOptions,
@@ -30,7 +31,8 @@ export interface Model {
   /** Logits [tokens.length × vocabulary] of a token sequence. */
   logits(tokens: readonly number[]): Promise<Float32Array>;
   memory(): Promise<MemoryReport>;
-  benchmark(sizes?: { promptTokens?: number; decodeTokens?: number }): Promise<BenchmarkResult>;
+  /** Throughput of a greedy answer to 512 tokens, of 128 tokens, unless told otherwise. */
+  benchmark(options?: BenchmarkOptions): Promise<BenchmarkResult>;
   /**
    * Measures which of the WebGPU kernels are fastest on this device, in the pauses between answers, goes on with them and keeps the choice for
    * later loads. Rejects with `unsupported-operation` where the model runs on another backend.

@@ -6,6 +6,7 @@ import { abortError, throwIfAborted, WpError } from './errors.ts';
 import type { ChatFunction, CreateCompletion, Model } from './model.ts';
 import type { GenerateEvent, GenerateRequest, ModelId, Reply } from './protocol/messages.ts';
 import type {
+  BenchmarkOptions,
   BenchmarkResult,
   ChatMessage,
   ChatOptions,
@@ -61,9 +62,9 @@ export class RemoteModel implements Model {
     return this.#call((service) => service.memory(this.#id));
   }
 
-  benchmark(sizes: { promptTokens?: number; decodeTokens?: number } = {}): Promise<BenchmarkResult> {
-    const { promptTokens = 512, decodeTokens = 128 } = sizes;
-    return this.#call((service) => service.benchmark(this.#id, { promptTokens, decodeTokens }));
+  benchmark(options: BenchmarkOptions = {}): Promise<BenchmarkResult> {
+    const { promptTokens = 512, decodeTokens = 128, profile = false } = options;
+    return this.#call((service) => service.benchmark(this.#id, { promptTokens, decodeTokens, profile }));
   }
 
   async tune({ signal, ...wish }: TuningOptions = {}): Promise<TuningReport> {

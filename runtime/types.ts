@@ -233,8 +233,31 @@ export interface BenchmarkResult {
   dispatchesPerToken: number;
   weightBytesPerToken: number;
   kernels: readonly { operation: string; variant: string }[];
+  /** Where asked for, and the backend can: the time of each kernel in the last step of this benchmark. */
+  kernelTimings?: readonly KernelTiming[] | undefined;
   memory: MemoryReport;
 }
+
+/** One kernel of a decode step, as measured: the calls of all layers that differ in nothing but their weights. */
+export interface KernelTiming {
+  operation: string;
+  variant: string;
+  /** Calls in a step, and the time of one of them, what stands between two dispatches included. */
+  calls: number;
+  microseconds: number;
+  /** Bytes that one call must read and write, and floating-point operations that it stands for. */
+  bytes: number;
+  flops: number;
+}
+
+export interface BenchmarkSizes {
+  promptTokens: number;
+  decodeTokens: number;
+  /** Measure each kernel too. */
+  profile: boolean;
+}
+
+export type BenchmarkOptions = Partial<BenchmarkSizes>;
 
 /** What this browser and device can do, as plain data. */
 export interface Capabilities {

@@ -3,7 +3,7 @@
 
 import type { Graph } from '../graph/types.ts';
 import type { PackedMatrix, WeightFormat } from '../quantization/formats.ts';
-import type { TuningChoice } from '../types.ts';
+import type { KernelTiming, TuningChoice } from '../types.ts';
 
 export interface CompileOptions {
   /** Format of every weight of the graph, by the weight's name: decided by the plan before anything is loaded. */
@@ -93,18 +93,6 @@ export interface Program {
   measureKernels?(past: number): Promise<KernelTiming[]>;
   /** Frees all that the program holds. Idempotent. */
   dispose(): void;
-}
-
-/** One kernel of a decode step, as measured: the calls of all layers that differ in nothing but their weights. */
-export interface KernelTiming {
-  operation: string;
-  variant: string;
-  /** Calls in a step, and the time of one of them, what stands between two dispatches included. */
-  calls: number;
-  microseconds: number;
-  /** Bytes that one call must read and write, and floating-point operations that it stands for. */
-  bytes: number;
-  flops: number;
 }
 
 /** How to choose a token: the meaning of each field is that of GenerationOptions. */

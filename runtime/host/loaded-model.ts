@@ -3,7 +3,15 @@
 import type { DecoderSession } from '../generation/decode-loop.ts';
 import type { GenerateRequest } from '../protocol/messages.ts';
 import { chat, complete, type TextModel } from '../tasks/chat.ts';
-import type { BenchmarkResult, ChatPart, GenerationOptions, MemoryReport, ModelInfo, TuningReport } from '../types.ts';
+import type {
+  BenchmarkResult,
+  BenchmarkSizes,
+  ChatPart,
+  GenerationOptions,
+  MemoryReport,
+  ModelInfo,
+  TuningReport,
+} from '../types.ts';
 import type { TuningWish } from './tuning.ts';
 
 export interface LoadedModelParts extends TextModel {
@@ -56,7 +64,7 @@ export class LoadedModel {
   }
 
   /** Throughput of a greedy answer to a prompt of arbitrary tokens, from the empty cache. */
-  async benchmark(sizes: { promptTokens: number; decodeTokens: number }): Promise<BenchmarkResult> {
+  async benchmark(sizes: BenchmarkSizes): Promise<BenchmarkResult> {
     const { measureThroughput } = await import('./throughput.ts');
     return measureThroughput(this.#parts, () => this.memory(), sizes, this.#disposal.signal);
   }

@@ -3,7 +3,7 @@
 import { WpError } from '../errors.ts';
 import type { DecoderSession } from '../generation/decode-loop.ts';
 import { resolveGenerationOptions } from '../generation/options.ts';
-import type { BenchmarkResult, MemoryReport, ModelInfo } from '../types.ts';
+import type { BenchmarkResult, BenchmarkSizes, MemoryReport, ModelInfo } from '../types.ts';
 
 const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 };
 
@@ -11,7 +11,7 @@ const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1
 export async function measureThroughput(
   { session, info }: { session: DecoderSession; info: ModelInfo },
   memory: () => MemoryReport,
-  sizes: { promptTokens: number; decodeTokens: number },
+  { profile, ...sizes }: BenchmarkSizes,
   signal: AbortSignal,
 ): Promise<BenchmarkResult> {
   const { promptTokens, decodeTokens } = sizes;
@@ -42,6 +42,8 @@ export async function measureThroughput(
     promptTokensPerSecond: promptTokens / ((prefilled - start) / 1000),
     decodeTokensPerSecond: decodeTokens / ((times.at(-1)! - prefilled) / 1000),
     ...session.program.profile(),
+    // The tokens are out, so that what it leaves in the cache is behind all that is kept.
+    kernelTimings: profile ? await session.program.measureKernels?.(length - 1) : undefined,
     ...report!,
   };
 }

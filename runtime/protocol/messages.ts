@@ -7,6 +7,7 @@ import type { WpErrorData } from '../errors.ts';
 import type {
   BackendName,
   BenchmarkResult,
+  BenchmarkSizes,
   Capabilities,
   ChatMessage,
   ChatPart,
@@ -72,7 +73,7 @@ export interface RuntimeService {
   /** Logits [tokens.length, vocabulary] of a sequence without a cache: for evaluation. Transferred. */
   logits(model: ModelId, tokens: readonly number[]): Promise<Reply<Float32Array>>;
   memory(model: ModelId): Promise<Reply<MemoryReport>>;
-  benchmark(model: ModelId, sizes: { promptTokens: number; decodeTokens: number }): Promise<Reply<BenchmarkResult>>;
+  benchmark(model: ModelId, sizes: BenchmarkSizes): Promise<Reply<BenchmarkResult>>;
   /** Ends early by `stopTuning`. */
   tune(model: ModelId, options: Omit<TuningOptions, 'signal'>): Promise<Reply<TuningReport>>;
   stopTuning(model: ModelId): Promise<Reply<null>>;

@@ -1,7 +1,7 @@
 // How long each kernel of a decode step takes, for the profiler: all calls of one kernel, every layer's on its own weights as
 // in a step, between two timestamps, over and over until the browser's rounding no longer shows.
 
-import type { KernelTiming } from '../backend.ts';
+import type { KernelTiming } from '../../types.ts';
 import type { KernelCall } from './kernel-calls.ts';
 import type { StepSizes } from './kernels/kernel.ts';
 import type { PreparedCall, ResolveBuffer, ScheduleRunner } from './schedule-runner.ts';

@@ -6,10 +6,10 @@ import { valueBytes } from '../../graph/shapes.ts';
 import { weightBytesRead } from '../../graph/sizes.ts';
 import type { Graph, Value } from '../../graph/types.ts';
 import { formatBytes, FORMATS, type PackedMatrix } from '../../quantization/formats.ts';
+import type { KernelTiming } from '../../types.ts';
 import type {
   CompileOptions,
   DeviceSampling,
-  KernelTiming,
   MemoryUse,
   Program,
   ProgramProfile,
