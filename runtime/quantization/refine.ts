@@ -1,8 +1,8 @@
 // Coordinate descent on the error of the product, (w − q)·H·(w − q)ᵀ, a row at a time: after GPTQ has rounded every column
-// once, looking only ahead, each code, each group's scale and minimum, and each superblock's are moved to where the error is
-// least with all the others as they are. After QuantEase (Behdin et al. 2023, https://arxiv.org/abs/2309.01885), which does it for codes.
+// once, looking only ahead, each code and each group's scale and minimum are moved to where the error is least with all the
+// others as they are (a superblock's f16 numbers stay: moving one moves 256 weights, for little). After QuantEase (Behdin et al. 2023, https://arxiv.org/abs/2309.01885), which does it for codes.
 
-import { toF16, type ScaleGrid } from './scale-grid.ts';
+import type { ScaleGrid } from './scale-grid.ts';
 
 export class RowRefiner {
   /** (q − w)·H: half the derivative of the error by each weight. */
@@ -24,18 +24,14 @@ export class RowRefiner {
 
   /** Improves the codes of row `row`, and its scales in the grid. `w` are the weights that were wanted. */
   refine(row: number, w: Float32Array, codes: Uint8Array, rounds: number): void {
-    const { grid, columns, q, gradient } = this;
+    const { grid, columns, q, gradient, direction: difference } = this;
     const firstGroup = row * grid.groupsPerRow;
-    gradient.fill(0);
     for (let c = 0; c < columns; c++) {
       q[c] = grid.value(firstGroup + Math.floor(c / grid.groupSize), codes[c]!);
-      const difference = q[c]! - w[c]!;
-      if (difference !== 0) this.push(c, difference);
+      difference[c] = q[c]! - w[c]!;
     }
+    multiply(this.moments, difference, gradient);
     for (let round = 0; round < rounds; round++) {
-      if (grid.isTwoLevel) {
-        for (let c = 0; c < columns; c += grid.span) this.fitUnits(firstGroup, c, codes);
-      }
       for (let c = 0; c < columns; c += grid.groupSize) {
         this.fitGroup(firstGroup + c / grid.groupSize, c, codes);
         this.roundGroup(firstGroup + c / grid.groupSize, c, codes);
@@ -108,34 +104,6 @@ export class RowRefiner {
     this.requantize(group, start, end, codes);
   }
 
-  /** A superblock's f16 scale and minimum, its integers as they are. */
-  private fitUnits(firstGroup: number, start: number, codes: Uint8Array): void {
-    const { grid, direction } = this;
-    const end = start + grid.span;
-    const groupOf = (c: number) => firstGroup + Math.floor(c / grid.groupSize);
-    const span = Math.floor(groupOf(start) / grid.groupsPerSpan);
-    for (let c = start; c < end; c++) direction[c] = grid.scaleCodes[groupOf(c)]! * (codes[c]! - grid.zero);
-    const unit = toF16(grid.unitScales[span]! + this.bestStep(start, end));
-    // Signs stay: codes of formats with minimums are unsigned.
-    if (!grid.isMin || unit > 0) grid.unitScales[span] = unit;
-    this.reapply(firstGroup, start, end, codes);
-    if (!grid.isMin) return;
-    for (let c = start; c < end; c++) direction[c] = grid.minimumCodes[groupOf(c)]!;
-    const unitMinimum = toF16(grid.unitMinimums[span]! + this.bestStep(start, end));
-    if (unitMinimum < 0) grid.unitMinimums[span] = unitMinimum;
-    this.reapply(firstGroup, start, end, codes);
-  }
-
-  private reapply(firstGroup: number, start: number, end: number, codes: Uint8Array): void {
-    const { grid } = this;
-    for (let c = start; c < end; c += grid.groupSize) {
-      const group = firstGroup + c / grid.groupSize;
-      grid.setScaleCode(group, grid.scaleCodes[group]!);
-      if (grid.isMin) grid.setMinimumCode(group, grid.minimumCodes[group]!);
-      this.requantize(group, c, c + grid.groupSize, codes);
-    }
-  }
-
   /** The same codes, at what they are worth now. */
   private requantize(group: number, start: number, end: number, codes: Uint8Array): void {
     for (let c = start; c < end; c++) {
@@ -143,6 +111,31 @@ export class RowRefiner {
       if (value !== this.q[c]) this.moveTo(c, value);
     }
   }
+}
+
+/** y = A·x for a symmetric A: eight of its rows at a time, since y would be read and written for each. */
+function multiply(a: Float64Array, x: Float64Array, y: Float64Array): void {
+  const n = x.length;
+  y.fill(0);
+  let i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const at = i * n;
+    const [x0, x1, x2, x3] = [x[i]!, x[i + 1]!, x[i + 2]!, x[i + 3]!];
+    const [x4, x5, x6, x7] = [x[i + 4]!, x[i + 5]!, x[i + 6]!, x[i + 7]!];
+    for (let j = 0; j < n; j++) {
+      const p = at + j;
+      y[j]! +=
+        x0 * a[p]! +
+        x1 * a[p + n]! +
+        x2 * a[p + 2 * n]! +
+        x3 * a[p + 3 * n]! +
+        x4 * a[p + 4 * n]! +
+        x5 * a[p + 5 * n]! +
+        x6 * a[p + 6 * n]! +
+        x7 * a[p + 7 * n]!;
+    }
+  }
+  for (; i < n; i++) for (let j = 0; j < n; j++) y[j]! += x[i]! * a[i * n + j]!;
 }
 
 function clamp(x: number, least: number, greatest: number): number {

@@ -151,6 +151,6 @@ function nearest(x: number, unit: number, least: number, greatest: number): numb
   return Math.min(greatest, Math.max(least, Math.round(x / unit)));
 }
 
-export function toF16(x: number): number {
+function toF16(x: number): number {
   return f16BitsToF32(f32ToF16Bits(x));
 }
