@@ -51,7 +51,7 @@ export async function createWebGpuBackend(options: WebGpuBackendOptions = {}): P
   // Implementations that are no browsers may lack the set.
   const languageFeatures: ReadonlySet<string> = gpu.wgslLanguageFeatures ?? new Set();
   const offered = deviceProfile(device, adapter.info, languageFeatures, BROWSER_PROFILES[engine]);
-  const hasMatrices = offered.subgroupMatrix && (await isValid(device, (await matrixKernels.load()).matrixProbe()));
+  const hasMatrices = offered.subgroupMatrix && (await areMatricesValid(device));
   if (matmulIntegerConfiguration(offered, 'q8g32')) await integerKernels.load();
   if (offered.integerDots && !offered.isSoftware) await matvecIntegerKernels.load();
   const profile = { ...offered, subgroupMatrix: hasMatrices };
@@ -145,6 +145,11 @@ async function requestDevice(adapter: GPUAdapter, without: readonly string[]): P
   } catch (error) {
     throw unavailable(`the GPU gave no device (${error instanceof Error ? error.message : String(error)})`);
   }
+}
+
+async function areMatricesValid(device: GPUDevice): Promise<boolean> {
+  const { matrixProbe, attentionProbe } = await matrixKernels.load();
+  return (await isValid(device, matrixProbe())) && (await isValid(device, attentionProbe()));
 }
 
 /** True of WGSL that this browser's compiler takes. */

@@ -2,14 +2,22 @@
 
 import type { Graph, Operation } from '../../graph/types.ts';
 import type { DeviceProfile } from './device-profile.ts';
-import { type Alternative, always, type LoweredOperation } from './kernel-calls.ts';
+import {
+  type Alternative,
+  always,
+  type BufferReference,
+  type KernelCall,
+  type LoweredOperation,
+} from './kernel-calls.ts';
 import { attentionDecodeKernel, attentionSplits } from './kernels/attention-decode.ts';
 import { partialSize } from './kernels/attention-decode.wgsl.ts';
 import { attentionMergeKernel } from './kernels/attention-merge.ts';
 import { attentionPrefillKernel } from './kernels/attention-prefill.ts';
+import type { AttentionPrefillVariant } from './kernels/attention-prefill.wgsl.ts';
 import { requireMultiple } from './kernels/kernel.ts';
-import { attentionDecodeConfiguration, attentionPrefillConfiguration } from './ladder.ts';
+import { attentionDecodeConfiguration, attentionPrefillConfiguration, hasMatrixAttention } from './ladder.ts';
 import { call, type LoweringContext, stateBuffer, STEP_BUFFER, valueBuffer } from './lowering-context.ts';
+import { matrixKernels } from './matrix-kernels.ts';
 
 type Attention = Operation & { op: 'attention' };
 
@@ -21,7 +29,6 @@ export function lowerAttention(
   requireMultiple('headDim', headDim, 4);
   const shape = { heads, keyValueHeads, headDim, context: contextLength, scale, window };
   const decode = { kernel: 'attentionDecode', ...shape, ...attentionDecodeConfiguration(profile, shape) } as const;
-  const prefill = { kernel: 'attentionPrefill', ...shape, ...attentionPrefillConfiguration(profile, headDim) } as const;
   const merge = {
     kernel: 'attentionMerge',
     heads,
@@ -50,8 +57,19 @@ export function lowerAttention(
             ],
           },
         ]
-      : [{ serves: always, calls: [call(attentionPrefillKernel, prefill, undefined, [...inputs, result])] }];
+      : [{ serves: always, calls: [prefillCall(profile, shape, [...inputs, result])] }];
   return { operation: 'attention', layer: operation.layer, alternatives };
+}
+
+type PrefillShape = Omit<AttentionPrefillVariant, 'kernel' | 'tileQueries' | 'tilePositions' | 'lanes'>;
+
+function prefillCall(profile: DeviceProfile, shape: PrefillShape, buffers: readonly BufferReference[]): KernelCall {
+  if (hasMatrixAttention(profile, shape.headDim)) {
+    const variant = { kernel: 'attentionPrefillMatrix', ...shape } as const;
+    return call(matrixKernels.get().attentionPrefillMatrixKernel, variant, undefined, buffers);
+  }
+  const configuration = attentionPrefillConfiguration(profile, shape.headDim);
+  return call(attentionPrefillKernel, { kernel: 'attentionPrefill', ...shape, ...configuration }, undefined, buffers);
 }
 
 /** Bytes of the parts that a split attention may leave, over all layers; 0 when no context needs more than one split. */

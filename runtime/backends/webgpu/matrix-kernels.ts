@@ -4,5 +4,5 @@ import { LazyModule } from './lazy-module.ts';
 
 export const matrixKernels = new LazyModule(
   'A kernel for subgroup matrices',
-  () => import('./kernels/matmul-matrix.ts'),
+  () => import('./kernels/matrix-units.ts'),
 );

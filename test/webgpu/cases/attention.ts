@@ -7,7 +7,9 @@ import {
 } from '../../../runtime/backends/webgpu/kernels/attention-decode.ts';
 import { partialSize } from '../../../runtime/backends/webgpu/kernels/attention-decode.wgsl.ts';
 import { attentionMergeKernel } from '../../../runtime/backends/webgpu/kernels/attention-merge.ts';
+import { attentionPrefillMatrixKernel } from '../../../runtime/backends/webgpu/kernels/attention-prefill-matrix.ts';
 import { attentionPrefillKernel } from '../../../runtime/backends/webgpu/kernels/attention-prefill.ts';
+import { hasMatrixAttention } from '../../../runtime/backends/webgpu/ladder.ts';
 import type { Reduction } from '../../../runtime/backends/webgpu/kernels/kernel.ts';
 import { rotaryCacheKernel } from '../../../runtime/backends/webgpu/kernels/rotary-cache.ts';
 import { fromF16, toF16 } from '../../../runtime/half.ts';
@@ -82,6 +84,25 @@ function prefillCase(shape: HeadShape, tileQueries: number, tilePositions: numbe
       const head = { heads, keyValueHeads, headDim, context: room, scale, window };
       const variant = { kernel: 'attentionPrefill', ...head, tileQueries, tilePositions, lanes } as const;
       return prepared(attentionPrefillKernel, variant, undefined, { past, tokens }, [...operands, output]);
+    },
+  };
+}
+
+/** Queries, keys and weights are halves, also where a device has matrix units for them. */
+const HALF_TOLERANCE = 4e-3;
+
+function matrixCase(shape: HeadShape): KernelCase {
+  return {
+    name: `attentionPrefillMatrix ${describe(shape)}`,
+    unsupported: (profile) =>
+      hasMatrixAttention(profile, shape.headDim) ? undefined : 'this device has no subgroup matrices',
+    prepare: (random) => {
+      const { heads, keyValueHeads, headDim, window, past, tokens } = shape;
+      const { operands, output, room, scale } = attentionParts(random, shape);
+      const head = { heads, keyValueHeads, headDim, context: room, scale, window };
+      const variant = { kernel: 'attentionPrefillMatrix', ...head } as const;
+      const rounded = { ...output, tolerance: HALF_TOLERANCE };
+      return prepared(attentionPrefillMatrixKernel, variant, undefined, { past, tokens }, [...operands, rounded]);
     },
   };
 }
@@ -242,7 +263,19 @@ function rotaryCase(shape: HeadShape, norms: { query: boolean; key: boolean }, r
 
 const NO_NORMS = { query: false, key: false };
 
+/** Subgroup matrices: exported for pages that run on real GPUs, since no software adapter has them. */
+export const MATRIX_ATTENTION_CASES: readonly KernelCase[] = [
+  matrixCase({ heads: 1, keyValueHeads: 1, headDim: 16, past: 0, tokens: 2 }),
+  matrixCase({ heads: 4, keyValueHeads: 2, headDim: 64, past: 31, tokens: 65 }),
+  matrixCase({ heads: 2, keyValueHeads: 1, headDim: 128, past: 40, tokens: 33, window: 20 }),
+  matrixCase({ heads: 2, keyValueHeads: 2, headDim: 128, past: 200, tokens: 130 }),
+  matrixCase({ heads: 3, keyValueHeads: 1, headDim: 80, past: 1, tokens: 17 }),
+  matrixCase({ heads: 2, keyValueHeads: 1, headDim: 32, past: 31, tokens: 65, window: 9 }),
+  matrixCase({ heads: 2, keyValueHeads: 1, headDim: 32, past: 0, tokens: 65, window: 1 }),
+];
+
 export const ATTENTION_CASES: readonly KernelCase[] = [
+  ...MATRIX_ATTENTION_CASES,
   rotaryCase({ heads: 1, keyValueHeads: 1, headDim: 8, past: 0, tokens: 1 }, NO_NORMS, 'workgroup'),
   rotaryCase({ heads: 14, keyValueHeads: 2, headDim: 64, past: 31, tokens: 17 }, NO_NORMS, 'workgroup'),
   rotaryCase({ heads: 3, keyValueHeads: 3, headDim: 12, past: 1, tokens: 3 }, NO_NORMS, 'workgroup'),
