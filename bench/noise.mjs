@@ -20,16 +20,15 @@ export function noise(bytes, map = (x) => x) {
 export const CODES = noise(1 << 20);
 
 /**
- * The high byte of an f16 scale, 2⁻⁸ for 4 bits and 2⁻¹² for 8: a weight is then about 0.03, as trained ones are, so that
+ * The high byte of an f16 scale, from 2⁻⁶ for 2 bits to 2⁻¹² for 8: a weight is then about 0.03, as trained ones are, so that
  * activations stay finite.
  */
-export const SCALE_HIGH_BYTE = { 4: 0x1c, 8: 0x0c };
+export const SCALE_HIGH_BYTE = { 2: 0x24, 3: 0x20, 4: 0x1c, 8: 0x0c };
 
 /** f16 scales of groups of weights. */
-export const SCALES = {
-  4: noise(1 << 16, (x, i) => (i % 2 ? SCALE_HIGH_BYTE[4] : x)),
-  8: noise(1 << 16, (x, i) => (i % 2 ? SCALE_HIGH_BYTE[8] : x)),
-};
+export const SCALES = Object.fromEntries(
+  [2, 3, 4, 8].map((bits) => [bits, noise(1 << 16, (x, i) => (i % 2 ? SCALE_HIGH_BYTE[bits] : x))]),
+);
 
 /** The same as f32. @param {4 | 8} bits */
 export function scalesAsFloat32(bits) {

@@ -9,7 +9,7 @@ export const HELP = `npm run bench -- [options]
   --model SRC        what to load (default wp:fable-25m)
   --shape NAME       random weights of a published shape instead: ${Object.keys(SHAPES).join(', ')}
   --backend NAME     webgpu | wasm | auto (default auto)
-  --precision P      4bit | 8bit | f16 | auto (default auto; shapes: 4bit, the default, or 8bit)
+  --precision P      2bit | 3bit | 4bit | 8bit | f16 | auto (default auto; shapes: 4bit, the default, or other bits)
   --threads N        threads of the WASM backend and of the peers (default 1)
   --in WHERE         chromium | firefox | node, or page: prints an address to open in any browser (default chromium)
   --peer LIST        measure these too, in the same page and run: wllama, ort (with --shape, or for wp:fable-25m)
@@ -26,7 +26,7 @@ export const HELP = `npm run bench -- [options]
 
 const CHOICES = {
   backend: ['webgpu', 'wasm', 'auto'],
-  precision: ['4bit', '8bit', 'f16', 'auto'],
+  precision: ['2bit', '3bit', '4bit', '8bit', 'f16', 'auto'],
   in: ['chromium', 'firefox', 'node', 'page'],
   peer: ['wllama', 'ort'],
 };
@@ -98,10 +98,10 @@ export function readOptions(args) {
     model: values.model ?? 'wp:fable-25m',
     measures: !(values.report && args.length === 1),
   };
-  if (options.shape && options.precision === 'f16') throw new OptionError('a shape has 4bit or 8bit weights, not f16');
+  if (options.shape && options.precision === 'f16') throw new OptionError('a shape has weights of 2 to 8 bits, not f16');
   options.plainSimd = values['plain-simd'];
   if (options.tune && options.backend === 'wasm') throw new OptionError('--tune is for --backend webgpu');
-  options.bits = options.precision === '8bit' ? 8 : 4;
+  options.bits = Number(/^(\d)bit$/.exec(options.precision)?.[1] ?? 4);
   /** Of which shape the peers get weights. */
   options.peerShape = options.shape ?? (options.model === 'wp:fable-25m' ? 'fable-25m' : undefined);
   if (options.peers.length > 0 && options.in === 'node') {

@@ -38,7 +38,7 @@ function runsOf(options, source) {
   const peers = {
     wllama: options.gguf
       ? [{ ...peer, engine: 'wllama', gguf: '/bench-job/gguf', precision: basename(options.gguf, '.gguf') }]
-      : [{ ...peer, engine: 'wllama', bits }],
+      : [{ ...peer, engine: 'wllama', bits: Math.max(4, bits) }],
     ort: onnxWeights.map((weights) => ({
       ...peer,
       engine: 'onnxruntime-web',

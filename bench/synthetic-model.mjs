@@ -52,7 +52,7 @@ const round = (value, multiple) => Math.ceil(value / multiple) * multiple;
 
 /**
  * @param {import('./shapes.mjs').BenchShape} shape
- * @param {4 | 8} bits
+ * @param {2 | 3 | 4 | 8} bits
  * @returns {Record<string, SyntheticFile>} by name
  */
 export function safetensorsFolder(shape, bits) {
@@ -72,7 +72,10 @@ export function safetensorsFolder(shape, bits) {
     }
     const [rows, columns] = dims;
     quantization[name] = `q${bits}g32`;
-    put(`${name}.plane0`, 'U8', [rows, (columns * bits) / 8], (rows * columns * bits) / 8, CODES);
+    (bits === 3 ? [2, 1] : [bits]).forEach((planeBits, p) => {
+      const rowBytes = (columns * planeBits) / 8;
+      put(`${name}.plane${p}`, 'U8', [rows, rowBytes], rows * rowBytes, CODES);
+    });
     put(`${name}.scales`, 'F16', [rows, columns / 32], (rows * columns) / 16, SCALES[bits]);
   }
   header.__metadata__ = {

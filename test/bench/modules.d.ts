@@ -26,7 +26,7 @@ declare module '*/bench/synthetic-model.mjs' {
     read(from: number, to: number): Uint8Array;
     blob(): Blob;
   }
-  export function safetensorsFolder(shape: BenchShape, bits: 4 | 8): Record<string, SyntheticFile>;
+  export function safetensorsFolder(shape: BenchShape, bits: 2 | 3 | 4 | 8): Record<string, SyntheticFile>;
   export function ggufFile(shape: BenchShape, bits?: 4 | 8): SyntheticFile;
 }
 

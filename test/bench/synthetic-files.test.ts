@@ -16,7 +16,7 @@ const tiny = SHAPES['tiny'] as BenchShape;
 const other: BenchShape = { ...tiny, modelType: 'qwen2', attentionBias: true, tied: false };
 
 describe('the bench’s safetensors folder', () => {
-  for (const bits of [4, 8] as const) {
+  for (const bits of [2, 3, 4, 8] as const) {
     it(`is read by the runtime, ${bits} bits`, async () => {
       const folder = safetensorsFolder(other, bits);
       const content = Object.fromEntries(
@@ -26,7 +26,10 @@ describe('the bench’s safetensors folder', () => {
       const matrices = tensorsOf(other).filter(({ dims }) => dims.length === 2);
       for (const { name, dims } of matrices) {
         const [rows, columns] = dims as [number, number];
-        assert.deepEqual(checkpoint.tensors.get(`${name}.plane0`)?.shape, [rows, (columns * bits) / 8]);
+        const planes = bits === 3 ? [2, 1] : [bits];
+        planes.forEach((planeBits, p) =>
+          assert.deepEqual(checkpoint.tensors.get(`${name}.plane${p}`)?.shape, [rows, (columns * planeBits) / 8]),
+        );
         assert.deepEqual(checkpoint.tensors.get(`${name}.scales`)?.shape, [rows, columns / 32]);
       }
       assert.ok(checkpoint.tensors.has('model.layers.0.self_attn.q_proj.bias'));
