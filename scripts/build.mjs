@@ -70,7 +70,12 @@ const steps = {
     when: () => existsSync(join(root, 'scripts/build-wasm.mjs')),
     // The whole folder: the threads' code and what it imports is bundled into the generated file too.
     inputs: ['runtime/backends/wasm', 'scripts/build-wasm.mjs'],
-    outputs: ['runtime/backends/wasm/kernels.generated.ts'],
+    outputs: [
+      'runtime/backends/wasm/kernels-plain.generated.ts',
+      'runtime/backends/wasm/kernels-relaxed.generated.ts',
+      'runtime/backends/wasm/thread.generated.ts',
+      'runtime/backends/wasm/encoder/kernels.generated.ts',
+    ],
     run: () => node(['scripts/build-wasm.mjs']),
   },
   page: {

@@ -56,9 +56,14 @@ const sum = (files, key) => files.reduce((total, file) => total + file[key], 0);
 
 const initial = new Map([...closure('elements.js'), ...closure('model.worker.js')]);
 const later = new Map();
-for (const { dynamic } of [...initial.values()]) {
+const reached = [...initial.values()];
+for (const { dynamic } of reached) {
   for (const name of dynamic) {
-    for (const [file, measured] of closure(name)) if (!initial.has(file)) later.set(file, measured);
+    for (const [file, measured] of closure(name)) {
+      if (initial.has(file) || later.has(file)) continue;
+      later.set(file, measured);
+      reached.push(measured);
+    }
   }
 }
 

@@ -54,7 +54,7 @@ export class KernelHarness {
   static async create(build: KernelBuild, bytes = 32 << 20): Promise<KernelHarness> {
     const pages = Math.ceil(bytes / 65536);
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-    return new KernelHarness(build, memory, await instantiateKernels(await compileKernels(build, false), memory));
+    return new KernelHarness(build, memory, await instantiateKernels([await compileKernels(build, false)], memory));
   }
 
   /** Forgets what was placed, so that one memory serves many cases. */

@@ -63,11 +63,11 @@ class WasmBackend implements Backend {
     const compiled = compileGraph(lowered, options, this.build, this.threads);
     const isShared = this.threads > 1;
     const memory = compiled.arena.allocate(isShared);
-    const module = await compileKernels(this.build, isShared);
-    const kernels = await instantiateKernels(module, memory);
+    const modules = [await compileKernels(this.build, isShared)];
+    const kernels = await instantiateKernels(modules, memory);
     const view = new DataView(memory.buffer);
     for (const { address, fields } of compiled.records) writeRecord(view, address, fields);
-    const group = await this.#threadGroup({ module, memory, kernels, tape: compiled.tape });
+    const group = await this.#threadGroup({ modules, memory, kernels, tape: compiled.tape });
     const parts = { graph: lowered, options, compiled, memory, kernels, group };
     const program = new WasmProgram(parts, () => this.#programs.delete(program));
     this.#programs.add(program);

@@ -1,7 +1,6 @@
 // The compiled kernels: which of the two builds this engine takes, and an instance over a program's memory.
 
 import { WpError } from '../../errors.ts';
-import { PLAIN_KERNELS, RELAXED_KERNELS } from './kernels.generated.ts';
 import type { Kernels } from './tape.ts';
 
 export type KernelBuild = 'relaxed' | 'plain';
@@ -22,15 +21,28 @@ export interface Repacking {
 
 export type KernelExports = Kernels & Repacking;
 
-function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
-  const binary = atob(text);
-  const bytes = new Uint8Array(binary.length);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
-  return bytes;
+/** The bytes of a module that travels as text. */
+export function decodeModule(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
-export function kernelBytes(build: KernelBuild): Uint8Array<ArrayBuffer> {
-  return decodeBase64(build === 'relaxed' ? RELAXED_KERNELS : PLAIN_KERNELS);
+/** Each build is a chunk of its own: only the one that runs is fetched. */
+async function kernelBytes(build: KernelBuild): Promise<Uint8Array<ArrayBuffer>> {
+  const { kernels } = await (build === 'relaxed'
+    ? import('./kernels-relaxed.generated.ts')
+    : import('./kernels-plain.generated.ts'));
+  return decodeModule(kernels);
+}
+
+/** A module of one function, () → i32x4.splat(0)'s lane 0, which needs SIMD. */
+function hasSimd(): boolean {
+  // prettier-ignore
+  return WebAssembly.validate(new Uint8Array([
+    0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00,
+    0x01, 0x05, 0x01, 0x60, 0x00, 0x01, 0x7f, // type: () → i32
+    0x03, 0x02, 0x01, 0x00, // function 0 has type 0
+    0x0a, 0x0b, 0x01, 0x09, 0x00, 0x41, 0x00, 0xfd, 0x11, 0xfd, 0x1b, 0x00, 0x0b, // i32.const 0, splat, extract_lane 0
+  ]));
 }
 
 /**
@@ -72,7 +84,7 @@ export function chooseBuild(relaxedSimd: boolean | 'auto'): KernelBuild {
   if (typeof WebAssembly !== 'object') {
     throw new WpError('backend-unavailable', 'This engine has no WebAssembly.', 'Use a newer browser.');
   }
-  if (relaxedSimd !== false && hasSoundRelaxedDot() && WebAssembly.validate(kernelBytes('relaxed'))) return 'relaxed';
+  if (relaxedSimd !== false && hasSoundRelaxedDot()) return 'relaxed';
   if (relaxedSimd === true) {
     throw new WpError(
       'backend-unavailable',
@@ -80,7 +92,7 @@ export function chooseBuild(relaxedSimd: boolean | 'auto'): KernelBuild {
       'Leave `relaxedSimd` out: the plain kernels give the same answers more slowly.',
     );
   }
-  if (WebAssembly.validate(kernelBytes('plain'))) return 'plain';
+  if (hasSimd()) return 'plain';
   throw new WpError(
     'backend-unavailable',
     'This engine has no SIMD for WebAssembly.',
@@ -101,15 +113,20 @@ export function withSharedMemory(bytes: Uint8Array<ArrayBuffer>): Uint8Array<Arr
   return copy;
 }
 
-export async function compileKernels(build: KernelBuild, isShared: boolean): Promise<WebAssembly.Module> {
-  const bytes = kernelBytes(build);
+/** Compiles a module's bytes for a memory of its own or a shared one. */
+export async function compileModule(bytes: Uint8Array<ArrayBuffer>, isShared: boolean): Promise<WebAssembly.Module> {
   return WebAssembly.compile(isShared ? withSharedMemory(bytes) : bytes);
 }
 
+export async function compileKernels(build: KernelBuild, isShared: boolean): Promise<WebAssembly.Module> {
+  return compileModule(await kernelBytes(build), isShared);
+}
+
+/** The kernels of one module or several, over one memory: they keep nothing in it. */
 export async function instantiateKernels(
-  module: WebAssembly.Module,
+  modules: readonly WebAssembly.Module[],
   memory: WebAssembly.Memory,
 ): Promise<KernelExports> {
-  const instance = await WebAssembly.instantiate(module, { env: { memory } });
-  return instance.exports as unknown as KernelExports;
+  const instances = await Promise.all(modules.map((module) => WebAssembly.instantiate(module, { env: { memory } })));
+  return Object.assign({}, ...instances.map(({ exports }) => exports)) as KernelExports;
 }

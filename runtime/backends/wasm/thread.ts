@@ -1,5 +1,5 @@
 // The script of a thread: it gets a program once, then runs its share of every step until it is stopped. scripts/build-wasm.mjs
-// bundles it into a string (kernels.generated.ts) from which threads.ts makes workers, so it imports little and no errors.ts.
+// bundles it into a string (thread.generated.ts) from which threads.ts makes workers, so it imports little and no errors.ts.
 
 import { Barrier, BARRIER_WORDS } from './barrier.ts';
 import { BARRIER_ADDRESS } from './layouts.ts';
@@ -7,7 +7,7 @@ import { runTape, type Kernels, type TapeStep } from './tape.ts';
 
 /** What a thread is given, once. */
 export interface ThreadStart {
-  module: WebAssembly.Module;
+  modules: readonly WebAssembly.Module[];
   memory: WebAssembly.Memory;
   tape: readonly TapeStep[];
   thread: number;
@@ -18,12 +18,12 @@ export interface ThreadStart {
 export type ThreadMessage = { type: 'ready' } | { type: 'failed'; message: string };
 
 async function start(given: ThreadStart, post: (message: ThreadMessage) => void): Promise<void> {
-  const { module, memory, tape, thread, threads } = given;
+  const { modules, memory, tape, thread, threads } = given;
   const shared = memory.buffer as unknown as SharedArrayBuffer;
   const barrier = new Barrier(new Int32Array(shared, BARRIER_ADDRESS, BARRIER_WORDS), threads);
   try {
-    const instance = await WebAssembly.instantiate(module, { env: { memory } });
-    const kernels = instance.exports as unknown as Kernels;
+    const instances = await Promise.all(modules.map((module) => WebAssembly.instantiate(module, { env: { memory } })));
+    const kernels = Object.assign({}, ...instances.map(({ exports }) => exports)) as Kernels;
     const words = new Uint32Array(shared);
     post({ type: 'ready' });
     // The loop never returns to the event loop: the next thing that this worker can do is a step, or to end.

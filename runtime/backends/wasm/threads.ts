@@ -5,7 +5,7 @@
 
 import { WpError } from '../../errors.ts';
 import { Barrier, BARRIER_WORDS } from './barrier.ts';
-import { THREAD_SCRIPT } from './kernels.generated.ts';
+import { THREAD_SCRIPT } from './thread.generated.ts';
 import { BARRIER_ADDRESS } from './layouts.ts';
 import { resetCounters, runTape, type Kernels, type TapeStep } from './tape.ts';
 import type { ThreadMessage, ThreadStart } from './thread.ts';
@@ -31,7 +31,7 @@ export interface ThreadGroup {
 }
 
 interface GroupParts {
-  module: WebAssembly.Module;
+  modules: readonly WebAssembly.Module[];
   memory: WebAssembly.Memory;
   kernels: Kernels;
   tape: readonly TapeStep[];
@@ -52,7 +52,7 @@ export async function sharedMemoryThreads(
   threads: number,
   spawn: SpawnThread,
 ): Promise<ThreadGroup> {
-  const { module, memory, kernels, tape } = parts;
+  const { modules, memory, kernels, tape } = parts;
   const shared = memory.buffer as unknown as SharedArrayBuffer;
   const barrier = new Barrier(new Int32Array(shared, BARRIER_ADDRESS, BARRIER_WORDS), threads);
   const words = new Uint32Array(shared);
@@ -75,7 +75,7 @@ export async function sharedMemoryThreads(
             barrier.fail();
             reject(new Error(failure));
           };
-          worker.start({ module, memory, tape, thread: i + 1, threads });
+          worker.start({ modules, memory, tape, thread: i + 1, threads });
         });
       }),
     );

@@ -1,6 +1,5 @@
-// The kernels of programs for encoders: those of decoders (a program has one module) and their own.
+// The kernels that only encoders need: a module beside that of index.ts, over the same memory.
 
-export * from './index';
 export { attend } from './encoder-attend';
 export {
   groupedConv,

@@ -5,7 +5,14 @@ import { encoderStep, rowsOfStep, type StepNumbers } from '../../../graph/encode
 import type { Graph } from '../../../graph/types.ts';
 import type { PackedMatrix } from '../../../quantization/formats.ts';
 import type { EncoderCompileOptions, EncoderProgram, MemoryUse } from '../../backend.ts';
-import { instantiateKernels, withSharedMemory, type KernelBuild, type KernelExports } from '../kernels.ts';
+import {
+  compileKernels,
+  compileModule,
+  decodeModule,
+  instantiateKernels,
+  type KernelBuild,
+  type KernelExports,
+} from '../kernels.ts';
 import { STEP_FIELDS, writeRecord } from '../layouts.ts';
 import type { singleThread, ThreadGroup } from '../threads.ts';
 import { uploadWeight } from '../weights.ts';
@@ -28,20 +35,18 @@ export async function compileEncoder(
   const compiled = new EncoderCompiler(graph, options, build, threads).compile();
   const isShared = threads > 1;
   const memory = compiled.arena.allocate(isShared);
-  const bytes = encoderKernelBytes(build);
-  const module = await WebAssembly.compile(isShared ? withSharedMemory(bytes) : bytes);
-  const kernels = await instantiateKernels(module, memory);
+  const modules = await Promise.all([
+    compileKernels(build, isShared),
+    compileModule(decodeModule(build === 'relaxed' ? relaxed : plain), isShared),
+  ]);
+  const kernels = await instantiateKernels(modules, memory);
   const view = new DataView(memory.buffer);
   for (const { address, fields } of compiled.records) writeRecord(view, address, fields);
-  const group = await threadGroup({ module, memory, kernels, tape: compiled.tape });
+  const group = await threadGroup({ modules, memory, kernels, tape: compiled.tape });
   const program = new WasmEncoderProgram({ graph, options, compiled, memory, kernels, group }, () =>
     onDispose(program),
   );
   return program;
-}
-
-export function encoderKernelBytes(build: KernelBuild): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(build === 'relaxed' ? relaxed : plain), (character) => character.charCodeAt(0));
 }
 
 interface Parts {
