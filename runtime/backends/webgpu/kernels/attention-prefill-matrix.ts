@@ -7,7 +7,11 @@ import { instantiate, type Kernel } from './kernel.ts';
 
 export const attentionPrefillMatrixKernel: Kernel<AttentionPrefillMatrixVariant> = {
   name: 'attentionPrefillMatrix',
-  bindings: () => attentionPrefillBindings,
+  // The caches are read eight halves at a time.
+  bindings: () =>
+    attentionPrefillBindings.map((binding) =>
+      /^(keys|values)$/.test(binding.name) ? { ...binding, type: 'array<vec4<u32>>' } : binding,
+    ),
   wgsl: attentionPrefillMatrixWgsl,
   workgroups: ({ heads }, { tokens }) => [heads, Math.ceil(tokens / (MATRIX_SUBGROUPS * 16)), 1],
 };

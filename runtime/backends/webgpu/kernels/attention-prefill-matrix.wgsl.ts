@@ -1,10 +1,10 @@
-import { SUBGROUP_SIZE } from './attention-prefill-matrix-tile.ts';
 import type { AttentionPrefillVariant } from './attention-prefill.wgsl.ts';
 import { LOWEST } from './attention-decode.wgsl.ts';
 import { float, repeat } from './kernel.ts';
 import {
   MATRIX_SUBGROUPS,
   SCORE_STRIDE,
+  SUBGROUP_SIZE,
   TILE_PARTS,
   tileStride,
   WEIGHT_STRIDE,
@@ -24,7 +24,7 @@ export interface AttentionPrefillMatrixVariant extends Omit<
  * instead, by units that are quick at it.
  *
  * Queries are halves in registers. Keys and values take turns in workgroup memory, 64 positions in four parts of 16, so that
- * all offsets of loads are constants (see matmul-matrix). Threads 2·r and 2·r + 1 of a subgroup look after its query r.
+ * all offsets of loads are constants (see matmul-matrix); the next is on its way to registers meanwhile. Threads 2·r and 2·r + 1 of a subgroup look after its query r.
  */
 export function attentionPrefillMatrixWgsl(variant: AttentionPrefillMatrixVariant): string {
   const { heads, keyValueHeads, headDim, context, scale, window } = variant;
@@ -35,38 +35,54 @@ export function attentionPrefillMatrixWgsl(variant: AttentionPrefillMatrixVarian
   const queries = MATRIX_SUBGROUPS * 16;
   const positions = TILE_PARTS * 16;
 
-  // Rows past the end repeat the last one that is there: whatever it gives is masked.
-  const loadTile = (value: string): string => `workgroupBarrier();
-    for (var i = thread; i < ${positions}u * VECTORS; i += ${threads}u) {
-      let row = i / VECTORS;
-      tile[row / 16u][row % 16u * STRIDE + i % VECTORS] = ${value};
-    }
-    workgroupBarrier();`;
-  const cached = (name: string): string =>
-    loadTile(`bitcast<vec4<f16>>(${name}[cacheStart + min(start + row, tileEnd - 1u) * VECTORS + i % VECTORS])`);
-  const matrix = (side: string, order: string, source: string, offset: number, step: string): string =>
-    `subgroupMatrixLoad<subgroup_matrix_${side}<f16, 16, 16>, ${order}>(&${source}, ${offset}u, ${step})`;
+  const wide = headDim / 8;
+  // Of a tile, what each thread brings: eight halves at a time.
+  const loads = (positions * wide) / threads;
+  const rowOf = (i: number): string => `(thread + ${i * threads}u) / ${wide}u`;
+  const wideOf = (i: number): string => `(thread + ${i * threads}u) % ${wide}u`;
+  // Rows past the end repeat the last one that is there: whatever they give is masked.
+  const fetch = (name: string, start: string): string =>
+    repeat(
+      loads,
+      (i) => `fetched${i} = ${name}[cacheStart + min(${start} + ${rowOf(i)}, tileEnd - 1u) * ${wide}u + ${wideOf(i)}];`,
+      '\n    ',
+    );
+  const storeTile = (halves: (i: number) => readonly [string, string]): string =>
+    repeat(
+      loads,
+      (i) =>
+        repeat(
+          2,
+          (h) => `tile[${rowOf(i)} / 16u][${rowOf(i)} % 16u * STRIDE + ${wideOf(i)} * 2u + ${h}u] = ${halves(i)[h]!};`,
+          ' ',
+        ),
+      '\n    ',
+    );
+  const storeFetched = storeTile((i) => [`bitcast<vec4<f16>>(fetched${i}.xy)`, `bitcast<vec4<f16>>(fetched${i}.zw)`]);
+  const query = (i: number, h: number): string =>
+    `vec4<f16>(${float(scale)} * queries[(min(firstToken + ${rowOf(i)}, step.tokens - 1u) * ${heads}u + head) * VECTORS + ${wideOf(i)} * 2u + ${h}u])`;
+  const matrix = (side: string, order: string, source: string, offset: number, stride: string): string =>
+    `subgroupMatrixLoad<subgroup_matrix_${side}<f16, 16, 16>, ${order}>(&${source}, ${offset}u, ${stride})`;
 
-  const scoreTile = `${cached('keys')}
-    ${repeat(
-      TILE_PARTS,
-      (part) => `{
+  const scoreTile = repeat(
+    TILE_PARTS,
+    (part) => `{
       var sum = Sums();
       ${repeat(slices, (k) => `sum = subgroupMatrixMultiplyAccumulate(query${k}, ${matrix('right', 'col_major', `tile[${part}]`, k * 4, 'STRIDE')}, sum);`, '\n      ')}
       subgroupMatrixStore<row_major>(&scores[subgroup], ${part * 16}u, sum, ${SCORE_STRIDE}u);
     }`,
+    '\n    ',
+  );
+  // Each of the pair of threads takes two columns of every four. What lies before `first` wraps round to far behind it.
+  const eachScore = (statement: (column: string) => string): string =>
+    repeat(
+      positions / 2,
+      (j) => {
+        const column = `${(j >> 1) * 4 + (j & 1)}u`;
+        return `{ let score = select(${LOWEST}, scores[subgroup][ownScores + ${column}], seen + ${column} < span); ${statement(column)} }`;
+      },
       '\n    ',
-    )}
-    workgroupBarrier();`;
-  // Each of the pair of threads takes two columns of every four.
-  const eachScore = (statement: string): string => `for (var j = 0u; j < ${positions / 4}u; j++) {
-      for (var c = 0u; c < 2u; c++) {
-        let column = j * 4u + pair * 2u + c;
-        let isSeen = start + column >= first && start + column < end;
-        let score = select(${LOWEST}, scores[subgroup][own * ${SCORE_STRIDE}u + column], isSeen);
-        ${statement}
-      }
-    }`;
+    );
 
   return `
 alias Sums = subgroup_matrix_result<f32, 16, 16>;
@@ -80,34 +96,53 @@ var<workgroup> weights: array<array<f16, ${16 * WEIGHT_STRIDE}>, ${MATRIX_SUBGRO
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let head = workgroup.x;
   let firstToken = workgroup.y * ${queries}u;
-  let cacheStart = head / ${heads / keyValueHeads}u * ${context}u * VECTORS;
+  let cacheStart = head / ${heads / keyValueHeads}u * ${(context * headDim) / 8}u;
   let subgroup = thread / ${SUBGROUP_SIZE}u;
   let own = thread % ${SUBGROUP_SIZE}u / 2u;
   let pair = thread % 2u;
-  ${loadTile(`vec4<f16>(${float(scale)} * queries[(min(firstToken + row, step.tokens - 1u) * ${heads}u + head) * VECTORS + i % VECTORS])`)}
+  let ownScores = own * ${SCORE_STRIDE}u + pair * 2u;
+  let ownWeights = own * ${WEIGHT_STRIDE}u + pair * 2u;
+  ${storeTile((i) => [query(i, 0), query(i, 1)])}
+  workgroupBarrier();
   ${repeat(slices, (k) => `let query${k} = ${matrix('left', 'row_major', 'tile[subgroup]', k * 4, 'STRIDE')};`, '\n  ')}
   // Positions that this thread's token sees, and that any token of the tile sees.
   let token = firstToken + subgroup * 16u + own;
   let end = step.past + token + 1u;
   let first = ${firstSeen('end', window)};
+  let span = end - first;
   let tileEnd = step.past + min(firstToken + ${queries}u, step.tokens);
   let tileFirst = ${firstSeen('step.past + firstToken + 1u', window)};
+  ${repeat(loads, (i) => `var fetched${i}: vec4<u32>;`, '\n  ')}
 
   var maximum = ${LOWEST};
+  ${fetch('keys', 'tileFirst')}
   for (var start = tileFirst; start < tileEnd; start += ${positions}u) {
+    workgroupBarrier();
+    ${storeFetched}
+    workgroupBarrier();
+    ${fetch('keys', `start + ${positions}u`)}
     ${scoreTile}
-    ${eachScore('maximum = max(maximum, score);')}
+    workgroupBarrier();
+    let seen = start + pair * 2u - first;
+    ${eachScore(() => 'maximum = max(maximum, score);')}
   }
   maximum = max(maximum, subgroupShuffleXor(maximum, 1u));
 
   var total = 0.0;
   ${repeat(slices, (k) => `var result${k} = Sums();`, '\n  ')}
+  ${fetch('keys', 'tileFirst')}
   for (var start = tileFirst; start < tileEnd; start += ${positions}u) {
+    workgroupBarrier();
+    ${storeFetched}
+    workgroupBarrier();
+    ${fetch('values', 'start')}
     ${scoreTile}
-    ${eachScore(`let weight = select(0.0, exp(max(score - maximum, -80.0)), isSeen);
-        total += weight;
-        weights[subgroup][own * ${WEIGHT_STRIDE}u + column] = f16(weight);`)}
-    ${cached('values')}
+    workgroupBarrier();
+    ${storeFetched}
+    let seen = start + pair * 2u - first;
+    ${eachScore((column) => `let weight = exp(max(score - maximum, -80.0)); total += weight; weights[subgroup][ownWeights + ${column}] = f16(weight);`)}
+    workgroupBarrier();
+    ${fetch('keys', `start + ${positions}u`)}
     ${repeat(
       TILE_PARTS,
       (part) => `{
