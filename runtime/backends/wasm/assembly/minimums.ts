@@ -30,8 +30,8 @@ class MinimumCodes6 {
 function minimumOf<Kind>(minimums: usize, codes: usize, g: u32): v128 {
   if (offsetof<Kind>() == 1) return loadHalfFolded(minimums + <usize>g * 8);
   if (offsetof<Kind>() == 2) {
-    const shift = <i32>(g & 3) * 8 + 4;
-    const code = v128.and(i32x4.shr_u(v128.load(codes + <usize>(g >> 2) * 16), shift), i32x4.splat(15));
+    // Loaded from the byte where it begins, as scales.ts does.
+    const code = v128.and(i32x4.shr_u(v128.load(codes + <usize>(g >> 2) * 16 + (g & 3)), 4), i32x4.splat(15));
     return f32x4.mul(loadHalfFolded(minimums + <usize>(g >> 4) * 8), f32x4.convert_i32x4_s(code));
   }
   const at = codes + <usize>(g >> 3) * 48;
