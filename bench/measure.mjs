@@ -68,12 +68,14 @@ const ratesOf = (rounds) => ({
 /** Tunes anew, and says what each kernel gained; the rates of the kernels that were there before are kept beside it. */
 async function tune(model, untuned, log) {
   const report = await model.tune({ again: true });
-  const { record, measured, remaining, milliseconds } = report;
+  const { record, measured, remaining, milliseconds, compilingMilliseconds } = report;
   const choices = record.choices.filter(({ key }) => measured.includes(key));
-  log(`tuned in ${milliseconds} ms by ${record.timer}: ${measured.length} kernels, ${remaining.length} left`);
+  log(
+    `tuned in ${milliseconds} ms (and ${compilingMilliseconds} ms of compilers) by ${record.timer}: ${measured.length} kernels, ${remaining.length} left`,
+  );
   for (const { key, chosen, standardMicroseconds, bestMicroseconds } of choices) {
     const taken = chosen ? JSON.stringify(chosen) : 'as it was';
     log(`  ${key}: ${standardMicroseconds} → ${bestMicroseconds} µs, ${taken}`);
   }
-  return { milliseconds, timer: record.timer, remaining, choices, before: ratesOf(untuned) };
+  return { milliseconds, compilingMilliseconds, timer: record.timer, remaining, choices, before: ratesOf(untuned) };
 }

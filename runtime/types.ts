@@ -35,6 +35,64 @@ export interface QuantizationOptions {
   perLayer?: Readonly<Record<string, QuantizationBits>> | undefined;
 }
 
+/** How codes and scales are chosen. `search` and `hqq` need no text; `importance` and `gptq` do. */
+export type QuantizationMethod = 'search' | 'hqq' | 'importance' | 'gptq';
+
+export interface QuantizeOptions extends QuantizationOptions {
+  /** `gguf`: one file of standard types. `safetensors`: a folder that `loadModel` reads. Default `gguf`. */
+  output?: 'gguf' | 'safetensors' | undefined;
+  /** The model's name in the file, and the file's. Default: the source's last part. */
+  name?: string | undefined;
+  /** Default: `gptq` with a calibration text, else `search`. */
+  method?: QuantizationMethod | undefined;
+  /** A text like those that the model will meet; the model runs over parts of it. */
+  calibration?: string | undefined;
+  /**
+   * With a calibration text: bytes of all matrices. The bits of each are then measured and chosen (adaptive precision), between
+   * 2 and 8; `bits` and the policies count for nothing.
+   */
+  budgetBytes?: number | undefined;
+  /**
+   * Takes the bytes as they are made, one piece after another in ascending order of each file; awaited. Without it they are
+   * gathered in `files`.
+   */
+  write?: ((file: string, start: number, bytes: Uint8Array) => void | Promise<void>) | undefined;
+  /**
+   * Called before the first matrix with what will be written: answers how many bytes of the large file are there already, from an
+   * interrupted run whose header is the same.
+   */
+  onPlan?: ((plan: QuantizePlan) => number | Promise<number>) | undefined;
+  onProgress?: ((progress: QuantizeProgress) => void) | undefined;
+  signal?: AbortSignal | undefined;
+  headers?: Record<string, string> | undefined;
+}
+
+export interface QuantizePlan {
+  /** The large file, and all its bytes before the first tensor. */
+  file: string;
+  header: Uint8Array;
+  totalBytes: number;
+  /** Of all matrices, scales included. */
+  bitsPerWeight: number;
+  /** By the checkpoint's name of a matrix: a row of the format table. */
+  formats: Readonly<Record<string, string>>;
+  reasons: readonly string[];
+}
+
+export interface QuantizeProgress {
+  phase: 'resolving' | 'calibrating' | 'measuring' | 'quantizing';
+  /** Windows of text, or matrices. */
+  done: number;
+  total: number;
+  /** The tensor that was written last. */
+  tensor: string | undefined;
+}
+
+export interface QuantizedModel extends Omit<QuantizePlan, 'header'> {
+  /** Empty when `write` took the bytes. */
+  files: readonly { name: string; bytes: Uint8Array }[];
+}
+
 /** What runs the model. `auto` takes WebGPU where there is one, and WASM where there is none. */
 export type BackendName = 'webgpu' | 'wasm';
 
@@ -98,7 +156,7 @@ export interface TuningRecord {
 
 /** How `model.tune()` measures. */
 export interface TuningOptions {
-  /** Milliseconds for compiling and measuring; default 1,000. What is not done by then is left for the next time. */
+  /** Milliseconds of measuring, beside waiting for compilers; default 1,000. What is not done by then is left for the next time. */
   budgetMs?: number | undefined;
   /** Measure what is known already, too. */
   again?: boolean | undefined;
@@ -113,7 +171,9 @@ export interface TuningReport {
   /** Keys measured now, and keys that wait for the next time. */
   measured: readonly string[];
   remaining: readonly string[];
+  /** Spent measuring, and waiting for compilers, which work beside the GPU. */
   milliseconds: number;
+  compilingMilliseconds: number;
 }
 
 export interface LoadProgress {

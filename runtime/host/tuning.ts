@@ -55,7 +55,7 @@ export class DeviceTuning {
     const before = this.#record;
     const known = again ? [] : [...(before?.choices ?? []).map(({ key }) => key), ...(before?.skipped ?? [])];
     const outcome = await program.tune!({ budgetMs, known: new Set(known), signal });
-    const { choices, remaining, milliseconds, timer } = outcome;
+    const { choices, remaining, milliseconds, compilingMilliseconds, timer } = outcome;
     const measured = choices.map(({ key }) => key);
     // What does not fit a whole budget would spend the next one as well.
     const skipped = measured.length === 0 ? remaining.slice(0, 1) : [];
@@ -72,7 +72,7 @@ export class DeviceTuning {
     };
     if (measured.length + skipped.length > 0) await writeTuning(record).catch(unstored);
     this.#record = record;
-    return { record, measured, remaining, milliseconds };
+    return { record, measured, remaining, milliseconds, compilingMilliseconds };
   }
 
   /** Tunes once, a while after the load. What goes wrong with it is no failure of the model: it is said in the console. */

@@ -50,7 +50,14 @@ function backend(tuning: Backend['tuning']): Backend {
 function program(outcome: Partial<TuningOutcome>, asked: TuneOptions[] = []): Program {
   const tune = (options: TuneOptions): Promise<TuningOutcome> => {
     asked.push(options);
-    return Promise.resolve({ choices: [], remaining: [], milliseconds: 5, timer: 'clock', ...outcome });
+    return Promise.resolve({
+      choices: [],
+      remaining: [],
+      milliseconds: 5,
+      compilingMilliseconds: 6,
+      timer: 'clock',
+      ...outcome,
+    });
   };
   return { tune } as unknown as Program;
 }

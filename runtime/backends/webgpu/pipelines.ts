@@ -23,6 +23,11 @@ export class PipelineCache {
     return pipeline;
   }
 
+  /** Those that hold the pipeline keep it. */
+  forget({ key }: KernelInstance): void {
+    this.#pipelines.delete(key);
+  }
+
   /** Explicit layouts, so that a binding which a variant happens not to use still has its place. */
   layout(bindings: readonly Binding[]): GPUBindGroupLayout {
     const key = bindings.map(({ access }) => access).join(' ');

@@ -95,16 +95,12 @@ const integer = (
 ) => ({ lanes, rowsPerThread, workgroupSize, chunksPerStep, unitsPerThread });
 
 export const MATVEC_INTEGER = [
-  integer(32, 1, 256, 2, 1),
   integer(32, 2, 256, 2, 1),
-  integer(32, 4, 256, 1, 1),
+  integer(32, 1, 256, 2, 1),
   integer(32, 2, 128, 1, 1),
-  integer(32, 1, 128, 2, 1),
-  integer(16, 1, 256, 1, 1),
   integer(16, 2, 256, 2, 1),
-  integer(16, 4, 256, 1, 1),
   integer(16, 2, 128, 1, 2),
-  integer(32, 2, 256, 1, 2),
+  integer(16, 4, 256, 1, 1),
 ];
 
 const tile = (threadsTokens: number, threadsRows: number, each: number, unroll: number) => ({

@@ -28,6 +28,8 @@ const IDLE_MS = 250;
 const MOST_DISPATCHES = 1500;
 /** Of the budget; the rest is for the check of whole steps. */
 const MEASURING_SHARE = 0.85;
+/** For so many times the budget compilers are waited for: a kernel of a few lines takes some of them 0.1 s. */
+const COMPILING_SHARE = 4;
 
 export async function tuneProgram(
   program: TunableProgram,
@@ -57,6 +59,7 @@ class Tuning {
   readonly #scratch: Scratch;
   readonly #start = performance.now();
   #pausedMs = 0;
+  #compilingMs = 0;
   #limitMs: number;
 
   constructor(program: TunableProgram, watch: DeviceWatch, options: TuneOptions) {
@@ -95,6 +98,7 @@ class Tuning {
       if (choices.some(({ chosen }) => chosen)) await this.#adopt(this.#with(choices));
     } finally {
       this.#ledger.destroyAll();
+      this.#forgetLosers(workloads);
       this.#timer.destroy();
     }
     const measured = new Set(choices.map(({ key }) => key));
@@ -102,6 +106,7 @@ class Tuning {
       choices,
       remaining: workloads.map(({ key }) => key).filter((key) => !measured.has(key)),
       milliseconds: Math.round(this.#spentMs),
+      compilingMilliseconds: Math.round(this.#compilingMs),
       timer: this.#timer.kind,
     };
   }
@@ -121,6 +126,15 @@ class Tuning {
     const chosen = new Map(choices.flatMap(({ key, chosen: own }) => (own ? [[key, own] as const] : [])));
     const { tuned } = this.#profile;
     return { ...this.#profile, tuned: { get: (key, standard) => chosen.get(key) ?? tuned?.get(key, standard) } };
+  }
+
+  /** Pipelines of kernels that no step runs are memory of the GPU process. */
+  #forgetLosers(workloads: readonly Workload[]): void {
+    const { decode, general, pipelines } = this.#program;
+    const used = new Set([...decode.calls(), ...general.calls()].map(({ kernel }) => kernel.key));
+    for (const { kernel } of workloads.flatMap(({ candidates }) => candidates.flatMap(({ calls }) => calls.flat()))) {
+      if (!used.has(kernel.key)) pipelines.forget(kernel);
+    }
   }
 
   #compile({ calls }: Trial): void {
@@ -165,7 +179,7 @@ class Tuning {
     sizes: Batch['sizes'],
   ): Promise<{ operations: number; times: (chosen: readonly Trial[]) => Promise<number[]> }> {
     const preparing = trials.map(async (trial) => [trial, await this.#scratch.prepare(trial, sizes)] as const);
-    const prepared = new Map(await this.#inTime(Promise.all(preparing)));
+    const prepared = new Map(await this.#compiled(Promise.all(preparing)));
     const standard = prepared.get(trials[0]!)!;
     const each = standard.flat().length / standard.length;
     let operations = 1;
@@ -212,17 +226,21 @@ class Tuning {
     if (this.#spentMs > this.#limitMs) throw new BudgetSpent();
   }
 
-  /** What a promise brings, unless the budget is spent before: compilers cannot be stopped. */
-  async #inTime<T>(promise: Promise<T>): Promise<T> {
+  /** What the compilers make. They work beside the GPU, so this is no part of what is measured; but they have a limit too. */
+  async #compiled<T>(promise: Promise<T>): Promise<T> {
+    const start = performance.now();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const spent = new Promise<never>((_, reject) => {
-      const left = this.#limitMs - this.#spentMs;
-      if (Number.isFinite(left)) timer = setTimeout(() => reject(new BudgetSpent()), left);
+      if (this.#limitMs === Infinity) return;
+      timer = setTimeout(() => reject(new BudgetSpent()), this.#options.budgetMs * COMPILING_SHARE - this.#compilingMs);
     });
     try {
       return await Promise.race([promise, spent]);
     } finally {
       clearTimeout(timer);
+      const ms = performance.now() - start;
+      this.#compilingMs += ms;
+      this.#pausedMs += ms;
     }
   }
 
