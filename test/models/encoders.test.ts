@@ -52,6 +52,20 @@ describe('encoders refuse', () => {
     }
   });
 
+  test('no checkpoint of older versions: defaults written out, and the first configuration of nomic-bert', async () => {
+    const old = { pruned_heads: {}, is_decoder: false, tie_encoder_decoder: false, add_cross_attention: false, top_k: 50 };
+    const clip = JSON.parse(String(await read('clip/config.json'))) as Record<string, object>;
+    const towers = { text_config: { ...clip['text_config'], ...old }, vision_config: { ...clip['vision_config'], ...old } };
+    assert.equal(readEncoder({ ...clip, ...towers }).vision!.widths.embedding, 16);
+
+    const nomic = { model_type: 'nomic_bert', n_embd: 32, n_layer: 2, n_head: 2, n_inner: 64, vocab_size: 60 };
+    const more = { max_trained_positions: 24, n_positions: 64, rotary_emb_base: 1000, type_vocab_size: 2, prenorm: false };
+    const first = readEncoder({ ...nomic, ...more, activation_function: 'swiglu', layer_norm_epsilon: 1e-12 });
+    const now = readEncoder(JSON.parse(String(await read('nomic-bert/config.json'))));
+    assert.deepEqual(first.text!.config, now.text!.config);
+    assert.throws(() => readEncoder({ ...nomic, ...more, prenorm: true }), failsWith('unsupported-config'));
+  });
+
   test('outputs that the checkpoint does not have', async () => {
     const { text } = readEncoder(await bert());
     assert.throws(() => text!.graph({ outputs: ['logits'] }), failsWith('invalid-argument'));

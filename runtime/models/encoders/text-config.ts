@@ -3,6 +3,7 @@
 import type { Activation } from '../../graph/types.ts';
 import { ConfigReader } from '../config-reader.ts';
 import { HARMLESS } from '../decoder-config.ts';
+import { fromFirstNomic, isFirstNomic } from './nomic-config.ts';
 import { TEXT_TRAITS, type TextNames, type TextTraits } from './text-traits.ts';
 import type { TransformerConfig } from './transformer.ts';
 
@@ -68,7 +69,7 @@ export const ENCODER_HARMLESS: ReadonlySet<string> = new Set([
   ...['output_past', 'bos_token_id', 'eos_token_id', 'cls_token_id', 'sep_token_id', 'num_labels', 'encoder_stride'],
   ...['layerscale_value', 'drop_path_rate', 'use_mask_token', 'reshape_hidden_states', 'stage_names', 'out_features'],
   ...['out_indices', 'logit_scale_init_value', 'projection_dim', 'vocab_size', 'apply_layernorm', 'text_config_dict'],
-  ...['vision_config_dict', 'share_memory_', 'architectures', 'sentence_transformers', 'global_rope_theta_', 'norm_type'],
+  ...['vision_config_dict', 'architectures'],
 ]);
 
 export const LIMITS = { layers: 1024, width: 1 << 20, heads: 1 << 14, vocabulary: 1 << 24, positions: 1 << 20, labels: 1 << 20 };
@@ -82,7 +83,7 @@ export function readActivation(reader: ConfigReader, field: string, otherwise: s
 
 /** Reads a parsed config.json. Throws `unsupported-config` for a field that changes the mathematics and is not understood. */
 export function readTextConfig(json: unknown): TextConfig {
-  const reader = new ConfigReader(json, 'config.json');
+  const reader = new ConfigReader(isFirstNomic(json) ? fromFirstNomic(json) : json, 'config.json');
   const modelType = reader.text('model_type');
   const traits = Object.hasOwn(TEXT_TRAITS, modelType) ? TEXT_TRAITS[modelType] : undefined;
   if (!traits) throw reader.unsupported('model_type', modelType, TEXT_MODEL_TYPES.join(', '));
@@ -212,7 +213,7 @@ function readBase(json: unknown, where: string): number {
   const type = reader.text('rope_type', 'default');
   if (type !== 'default') throw reader.unsupported('rope_type', type, 'default');
   const base = reader.positive('rope_theta');
-  reader.rejectUnread(new Set(['partial_rotary_factor_']), 'Use a checkpoint whose positions are not scaled.');
+  reader.rejectUnread(new Set(), 'Use a checkpoint whose positions are not scaled.');
   return base;
 }
 
@@ -259,8 +260,8 @@ export function readLabelCount(reader: ConfigReader): number {
 }
 
 /** Features that are off when false, and not understood otherwise. */
-function rejectSwitches(reader: ConfigReader): void {
-  for (const name of ['is_decoder', 'add_cross_attention', 'is_encoder_decoder', 'sinusoidal_pos_embds_trained']) {
+export function rejectSwitches(reader: ConfigReader): void {
+  for (const name of ['is_decoder', 'add_cross_attention', 'is_encoder_decoder', 'tie_encoder_decoder']) {
     const value = reader.value(name);
     if (value !== undefined && value !== false) throw reader.unsupported(name, value, 'false');
   }

@@ -1,7 +1,7 @@
 // config.json of vision transformers as data: one row of VISION_TRAITS for each model type.
 
 import { ConfigReader } from '../config-reader.ts';
-import { ENCODER_HARMLESS, LIMITS, readActivation, readLabelCount, rejectQuantized } from './text-config.ts';
+import { ENCODER_HARMLESS, LIMITS, readActivation, readLabelCount, rejectQuantized, rejectSwitches } from './text-config.ts';
 import type { ModuleName } from './tensor-namer.ts';
 import { VISION_TRAITS, type VisionNames, type VisionTraits } from './vision-traits.ts';
 import type { TransformerConfig } from './transformer.ts';
@@ -22,7 +22,7 @@ export interface VisionConfig extends TransformerConfig {
   /** The shape of the table of positions in the checkpoint. */
   storedPositions: readonly number[];
   hasNormBeforeLayers: boolean;
-  /** The norm behind the layers is of all rows; of the class token's alone (CLIP); */
+  /** The norm behind the layers is of all rows, or of the class token's alone (CLIP). */
   finalNorm: 'all-rows' | 'pooled-row';
   pooler: VisionTraits['pooler'] | 'none';
   /** Width of what a CLIP projects images to. */
@@ -106,11 +106,11 @@ export function readVisionConfig(json: unknown): VisionConfig {
         }
       : undefined,
   };
-  for (const name of ['interpolate_pos_encoding', 'interpolate_antialias_']) reader.value(name);
-  const pooling = reader.choice('pooler_act', { tanh: true }, 'tanh');
-  if (!pooling) throw reader.unsupported('pooler_act', pooling, 'tanh');
+  reader.choice('pooler_act', { tanh: true }, 'tanh');
+  if (!reader.flag('vision_use_head', true)) throw reader.unsupported('vision_use_head', false, 'true');
+  rejectSwitches(reader);
   reader.rejectUnread(
-    new Set([...ENCODER_HARMLESS, 'pooler_output_size', 'vision_use_head', 'num_labels']),
+    new Set([...ENCODER_HARMLESS, 'pooler_output_size']),
     'Use a checkpoint without it; if it does not change the mathematics, report it so that it can be listed as harmless.',
   );
   return config;
