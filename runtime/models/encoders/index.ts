@@ -10,8 +10,10 @@
 //   // embedding: Float32Array [2 × text.widths.embedding], row i is text i
 //
 // Texts of a step are packed, not padded: a step costs its tokens. `maxTokens` (all texts of a step together) and `maxOutputs`
-// (texts of a step) are the caller's choice; more texts are more steps. Vision graphs are for a fixed number of images, and
-// their programs take any maxTokens. Planning, weights and formats work as for decoders: every weight of a graph has a role.
+// (texts of a step) are the caller's choice, `maxTokens` at least its longest text: the chunk that `planModel` plans is a
+// decoder's. More texts are more steps; sorted by length, steps of equal size waste nothing. Vision graphs are for a fixed number
+// of images, and their programs take any maxTokens. Planning, weights and formats work as for decoders: every weight of a graph
+// has a role.
 //
 // Not on the path of a chat: a host imports this file when `findFamily` knows no decoder of the model type.
 
