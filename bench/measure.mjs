@@ -23,6 +23,8 @@ export async function measure(api, job, log = () => {}) {
   const tuning = job.tune ? await tune(model, untuned, log) : undefined;
   if (tuning) await model.benchmark({ ...sizes, decodeTokens: Math.min(8, job.decodeTokens) });
   const rounds = await roundsOf(model, sizes, job.rounds, log);
+  // Apart from the rounds: what measures each kernel takes its time.
+  const { kernelTimings } = job.profile ? await model.benchmark({ ...sizes, decodeTokens: 1, profile: true }) : {};
   const last = rounds.at(-1);
   const result = {
     engine: 'wp-models',
@@ -40,6 +42,7 @@ export async function measure(api, job, log = () => {}) {
     dispatchesPerToken: last.dispatchesPerToken,
     weightBytesPerToken: last.weightBytesPerToken,
     kernels: last.kernels,
+    kernelTimings,
     memory: last.memory,
     parameters: model.info.parameters,
   };

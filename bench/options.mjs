@@ -19,6 +19,7 @@ export const HELP = `npm run bench -- [options]
   --rounds N         rounds, of which the median counts (default 5)
   --json PATH        where the JSON goes (default bench/results/<what was measured>.json)
   --report           write bench/results/report.html from all JSON there; alone, measures nothing
+  --profile          time each WebGPU kernel too, by the GPU's timestamps, beside what the machine allows
   --tune             measure, tune the WebGPU kernels on this device, and measure again
   --plain-simd       wp-models as in a browser without relaxed SIMD for WASM
   --headed           show the browser
@@ -67,6 +68,7 @@ function parse(args) {
         rounds: { type: 'string', default: '5' },
         json: { type: 'string' },
         report: { type: 'boolean', default: false },
+        profile: { type: 'boolean', default: false },
         tune: { type: 'boolean', default: false },
         'plain-simd': { type: 'boolean', default: false },
         headed: { type: 'boolean', default: false },
@@ -98,7 +100,8 @@ export function readOptions(args) {
     model: values.model ?? 'wp:fable-25m',
     measures: !(values.report && args.length === 1),
   };
-  if (options.shape && options.precision === 'f16') throw new OptionError('a shape has weights of 2 to 8 bits, not f16');
+  if (options.shape && options.precision === 'f16')
+    throw new OptionError('a shape has weights of 2 to 8 bits, not f16');
   options.plainSimd = values['plain-simd'];
   if (options.tune && options.backend === 'wasm') throw new OptionError('--tune is for --backend webgpu');
   options.bits = Number(/^(\d)bit$/.exec(options.precision)?.[1] ?? 4);

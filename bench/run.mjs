@@ -30,6 +30,7 @@ function runsOf(options, source) {
       contextLength: promptTokens + decodeTokens + 64,
     },
     tune: options.tune,
+    profile: options.profile,
     ...sizes,
   };
   const peer = { threads, backend, shape: options.peerShape, ...sizes };

@@ -90,6 +90,24 @@ export function cellsOf(result, limits) {
   ];
 }
 
+/**
+ * Kernels of a decode step, the costliest first: each beside the bytes a second that this machine reads at most.
+ *
+ * @returns {string[]}
+ */
+export function kernelLines({ kernelTimings = [], backend }, limits) {
+  const bytesPerSecond = limits[backend]?.bytesPerSecond;
+  const total = kernelTimings.reduce((sum, { calls, microseconds }) => sum + calls * microseconds, 0);
+  return [...kernelTimings]
+    .sort((a, b) => b.calls * b.microseconds - a.calls * a.microseconds)
+    .map(({ operation, variant, calls, microseconds, bytes, flops }) => {
+      const speed = bytes / (microseconds / 1e6);
+      const share = percent((calls * microseconds) / total);
+      const rates = `${(speed / 1e9).toFixed(0)} GB/s (${percent(speed / bytesPerSecond)} of the limit), ${(flops / microseconds / 1e6).toFixed(2)} TFLOP/s`;
+      return `${share.padStart(6)}  ${String(calls).padStart(4)} × ${microseconds.toFixed(1)} µs  ${rates}  ${operation}: ${variant}`;
+    });
+}
+
 export function printTable(report) {
   const { limits, results } = report;
   console.log(`\n${report.what} — ${report.userAgent}`);
@@ -103,6 +121,7 @@ export function printTable(report) {
   line(COLUMNS);
   line(widths.map((width) => '-'.repeat(width)));
   rows.forEach(line);
+  for (const result of results) kernelLines(result, limits).forEach((text) => console.log(text));
   for (const { title, prompt, decode } of ratios(results)) {
     console.log(`wp-models ÷ ${title}: prompt ${prompt.toFixed(2)} ×, decode ${decode.toFixed(2)} ×`);
   }

@@ -1,0 +1,146 @@
+// The first token of a cold page: a page is opened with the model in the browser's store, its chat is asked at once, and the
+// page's tasks are traced until the answer begins.
+//
+//   node bench/first-token.mjs [--model wp:fable-25m] [--backend webgpu] [--rounds 3] [--json PATH]
+//
+// Every round is a page of its own in a browser that has been started anew over the same profile: the files are in its store,
+// nothing is compiled, no worker runs. Printed: when the elements stood, the model was ready and the first text was there, from
+// the navigation on; and the longest tasks of the main thread, in processor time, which other programs do not lengthen.
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { chromium } from '../scripts/browsers.mjs';
+import { startServer } from '../scripts/server.mjs';
+import { median } from './measure.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const CATEGORIES = ['toplevel', 'disabled-by-default-toplevel', 'devtools.timeline', 'v8.execute', 'blink.user_timing'];
+
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string', default: 'wp:fable-25m' },
+    backend: { type: 'string', default: 'webgpu' },
+    rounds: { type: 'string', default: '3' },
+    json: { type: 'string' },
+  },
+});
+
+/** What runs in the page: it asks as soon as the element stands, as the quickest of users would. */
+const ASK = /* js */ `
+const chat = document.querySelector('wp-chat');
+const marks = {};
+const now = (name) => { marks[name] ??= performance.now(); };
+const seen = () => {
+  const state = chat.getAttribute('state');
+  if (state) now(state);
+  const last = chat.messages.at(-1);
+  if (last?.role === 'assistant' && last.content) now('firstText');
+};
+await customElements.whenDefined('wp-chat');
+now('elements');
+await chat.updateComplete;
+const timer = setInterval(seen, 1);
+await chat.send('Once upon a time');
+clearInterval(timer);
+seen();
+now('answered');
+window.result = { marks, failure: chat.session?.error?.message, description: chat.model?.info.plan.backendDescription };
+`;
+
+function pageOf() {
+  return `<!doctype html><meta charset="utf-8"><title>First token</title><link rel="icon" href="data:,">
+<script type="module" src="/dist/elements.js"></script>
+<wp-chat src="${values.model}" backend="${values.backend}" temperature="0" max-tokens="24" context-length="512"></wp-chat>
+<script type="module">${ASK}</script>`;
+}
+
+/** Tasks of the page's main thread: when they began, how long they took, what ran in them. */
+function tasksOf({ traceEvents }, navigationStart) {
+  const main = new Set(
+    traceEvents
+      .filter(({ name, args }) => name === 'thread_name' && args?.name === 'CrRendererMain')
+      .map(({ pid, tid }) => `${pid} ${tid}`),
+  );
+  const own = traceEvents.filter(({ ph, pid, tid }) => ph === 'X' && main.has(`${pid} ${tid}`));
+  return own
+    .filter(({ name }) => /RunTask$/.test(name))
+    .map((task) => ({
+      startMs: (task.ts - navigationStart) / 1000,
+      processorMs: (task.tdur ?? NaN) / 1000,
+      wallMs: task.dur / 1000,
+      within: own
+        .filter(({ name, ts, dur }) => !/RunTask$/.test(name) && ts >= task.ts && ts + dur <= task.ts + task.dur)
+        .sort((a, b) => b.dur - a.dur)
+        .slice(0, 4)
+        .map(({ name, dur, args }) => `${name} ${(dur / 1000).toFixed(1)} ms${urlOf(args)}`),
+    }))
+    .sort((a, b) => b.processorMs - a.processorMs);
+}
+
+function urlOf(args) {
+  const url = args?.data?.url ?? args?.fileName ?? args?.data?.functionName;
+  return url ? ` (${String(url).split('/').at(-1)})` : '';
+}
+
+async function round(puppeteer, profile, url, isTraced) {
+  const browser = await puppeteer.launch({ ...(await chromium()), userDataDir: profile });
+  try {
+    const page = await browser.newPage();
+    page.on('pageerror', (error) => console.error(`  page error: ${error.message}`));
+    if (isTraced) await page.tracing.start({ categories: CATEGORIES });
+    await page.goto(url);
+    await page.waitForFunction('window.result', { timeout: 240_000 });
+    const result = await page.evaluate('window.result');
+    if (result.failure) throw new Error(result.failure);
+    if (!isTraced) return undefined;
+    const trace = JSON.parse(new TextDecoder().decode(await page.tracing.stop()));
+    const isOurs = ({ name, args }) => name === 'navigationStart' && /first-token/.test(args?.data?.documentLoaderURL);
+    const navigation = trace.traceEvents.findLast(isOurs)?.ts ?? NaN;
+    return { ...result, tasks: tasksOf(trace, navigation).slice(0, 5) };
+  } finally {
+    await browser.close();
+  }
+}
+
+const { default: puppeteer } = await import('puppeteer-core');
+const profile = await mkdtemp(join(tmpdir(), 'first-token-'));
+const server = await startServer({
+  root,
+  onRequest: (_request, response, url) => {
+    if (url.pathname !== '/first-token.html') return false;
+    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(pageOf());
+    return true;
+  },
+});
+try {
+  const url = new URL('/first-token.html', server.url).href;
+  // Fills the store.
+  await round(puppeteer, profile, url, false);
+  const rounds = [];
+  for (let i = 0; i < Number(values.rounds); i += 1) {
+    const result = await round(puppeteer, profile, url, true);
+    rounds.push(result);
+    const { marks, tasks } = result;
+    const times = Object.entries(marks).map(([name, ms]) => `${name} ${Math.round(ms)}`);
+    console.log(`round ${i + 1}, ms from the navigation: ${times.join(', ')}`);
+    for (const { startMs, processorMs, wallMs, within } of tasks.slice(0, 3)) {
+      console.log(
+        `  task at ${Math.round(startMs)}: ${processorMs.toFixed(1)} ms of processor, ${wallMs.toFixed(1)} ms; ${within.join(', ')}`,
+      );
+    }
+  }
+  const middle = (pick) => Math.round(median(rounds.map(pick)));
+  console.log(`${rounds[0].description}; medians of ${rounds.length} cold pages`);
+  console.log(`first text after ${middle(({ marks }) => marks.firstText)} ms`);
+  console.log(`longest task of the main thread: ${middle(({ tasks }) => tasks[0].processorMs)} ms of processor time`);
+  if (values.json) {
+    const command = `node bench/first-token.mjs ${process.argv.slice(2).join(' ')}`.trim();
+    await writeFile(values.json, `${JSON.stringify({ command, date: new Date().toISOString(), rounds }, null, 2)}\n`);
+  }
+} finally {
+  await server.close();
+  await rm(profile, { recursive: true, force: true });
+}
