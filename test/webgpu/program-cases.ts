@@ -11,6 +11,7 @@ import { lower } from '../../runtime/graph/passes/index.ts';
 import type { Graph } from '../../runtime/graph/types.ts';
 import { FORMATS, type FormatName, type PackedMatrix } from '../../runtime/quantization/formats.ts';
 import { packMatrix } from '../../runtime/quantization/pack.ts';
+import { loadPacker, type Packer } from '../../runtime/quantization/packer.ts';
 import { Random } from '../support/random.ts';
 import { ReferenceBackend } from '../support/reference-backend.ts';
 import { TINY_DECODER, tinyDecoder, type TinyDecoderOptions } from '../support/tiny-decoder.ts';
@@ -18,7 +19,8 @@ import { TINY_DECODER, tinyDecoder, type TinyDecoderOptions } from '../support/t
 export interface ProgramCase {
   name: string;
   decoder: Partial<TinyDecoderOptions>;
-  format: FormatName;
+  /** Of all matrices; several take turns. */
+  format: FormatName | readonly FormatName[];
   backend?: WebGpuBackendOptions;
   /** Instead of `backend`. */
   create?: () => Promise<WebGpuBackend>;
@@ -37,6 +39,13 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
   { name: 'values apart', decoder: { hasValuesApart: true, hasBias: true }, format: 'q4g32' },
   { name: 'values apart, norms', decoder: { hasValuesApart: true, hasQueryKeyNorm: true }, format: 'q8g32' },
   { name: 'seven queries a key', decoder: { heads: 14, keyValueHeads: 2, headDim: 64 }, format: 'q4g32' },
+  { name: 'two planes, minimums', decoder: { hasBias: true }, format: 'q3g16m', steps: [17, 1, 1] },
+  {
+    name: "GGUF's formats, mixed",
+    decoder: { layers: 1, columns: 256, width: 256, headDim: 64 },
+    format: ['q4k', 'q2k', 'q3k', 'q5k', 'q6k'],
+    steps: [3, 1, 1],
+  },
   { name: 'columns of no multiple of 8', decoder: { columns: 44, width: 52, headDim: 12 }, format: 'f16' },
   {
     name: 'split attention',
@@ -92,7 +101,8 @@ export async function runProgramCase(programCase: ProgramCase, gpu?: GPU): Promi
   const { format, contextLength = 64, steps = STEPS } = programCase;
   const graph = lower(tinyDecoder({ ...TINY_DECODER, ...programCase.decoder }));
   const random = new Random(7);
-  const weights = randomWeights(graph, format, random);
+  const formats = [format].flat() as readonly FormatName[];
+  const weights = randomWeights(graph, formats, random, await loadPacker(formats.map((name) => FORMATS[name])));
   const options: CompileOptions = {
     formats: new Map([...weights].map(([name, matrix]) => [name, matrix.format])),
     contextLength,
@@ -123,15 +133,23 @@ export async function runProgramCase(programCase: ProgramCase, gpu?: GPU): Promi
   }
 }
 
-/** Seeded weights in one format; vectors in f32. */
-export function randomWeights(graph: Graph, format: FormatName, random: Random): Map<string, PackedMatrix> {
+/** Seeded weights in one format, or in several that take turns; vectors in f32. */
+export function randomWeights(
+  graph: Graph,
+  format: FormatName | readonly FormatName[],
+  random: Random,
+  packer: Packer = packMatrix,
+): Map<string, PackedMatrix> {
+  const formats = [format].flat() as readonly FormatName[];
+  let matrices = 0;
   const pack = ({ shape, role }: Graph['weights'][number]): PackedMatrix => {
     const [rows, columns] = shape.length === 1 ? [1, shape[0]!] : (shape as [number, number]);
     const numbers = random.floats(rows * columns, role === 'norm' ? 1 : 1.7 / Math.sqrt(columns));
     // Norms stand around 1, embeddings around the size that a layer adds.
     const scaled =
       role === 'norm' ? numbers.map((x) => 1 + x / 2) : role === 'embedding' ? numbers.map((x) => 4 * x) : numbers;
-    return packMatrix(scaled, rows, columns, shape.length === 1 ? FORMATS.f32 : FORMATS[format]);
+    if (shape.length === 1) return packer(scaled, rows, columns, FORMATS.f32);
+    return packer(scaled, rows, columns, FORMATS[formats[matrices++ % formats.length]!]);
   };
   return new Map(graph.weights.map((weight) => [weight.name, pack(weight)]));
 }
