@@ -19,10 +19,19 @@ export async function measure(api, job, log = () => {}) {
   const sizes = { promptTokens: job.promptTokens, decodeTokens: job.decodeTokens };
   // Every engine warms up with a whole prompt: what is compiled for a prompt's length is not measured.
   await model.benchmark({ ...sizes, decodeTokens: Math.min(8, job.decodeTokens) });
-  const untuned = job.tune ? await roundsOf(model, sizes, job.rounds, log) : undefined;
-  const tuning = job.tune ? await tune(model, untuned, log) : undefined;
-  if (tuning) await model.benchmark({ ...sizes, decodeTokens: Math.min(8, job.decodeTokens) });
-  const rounds = await roundsOf(model, sizes, job.rounds, log);
+  const tuning = job.tune ? await tune(model, log) : undefined;
+  // In turns with the same model untuned, so that nothing else that the machine does decides between them.
+  const untuned = job.tune ? await api.loadModel(job.source, { ...job.options, tuning: 'off' }) : undefined;
+  const rounds = [];
+  const untunedRounds = [];
+  for (const each of untuned ? [model, untuned] : []) {
+    await each.benchmark({ ...sizes, decodeTokens: Math.min(8, job.decodeTokens) });
+  }
+  for (let round = 1; round <= job.rounds; round += 1) {
+    if (untuned) untunedRounds.push(await oneRound(untuned, sizes, `round ${round}, untuned`, log));
+    rounds.push(await oneRound(model, sizes, `round ${round}`, log));
+  }
+  await untuned?.dispose();
   // Apart from the rounds: what measures each kernel takes its time.
   const { kernelTimings } = job.profile ? await model.benchmark({ ...sizes, decodeTokens: 1, profile: true }) : {};
   const last = rounds.at(-1);
@@ -38,7 +47,7 @@ export async function measure(api, job, log = () => {}) {
     decodeTokens: last.decodeTokens,
     ...ratesOf(rounds),
     sampling: last.sampling,
-    tuning,
+    tuning: tuning && { ...tuning, untuned: ratesOf(untunedRounds) },
     dispatchesPerToken: last.dispatchesPerToken,
     weightBytesPerToken: last.weightBytesPerToken,
     kernels: last.kernels,
@@ -50,16 +59,11 @@ export async function measure(api, job, log = () => {}) {
   return result;
 }
 
-async function roundsOf(model, sizes, count, log) {
-  const rounds = [];
-  for (let round = 0; round < count; round += 1) {
-    rounds.push(await model.benchmark(sizes));
-    const { promptTokensPerSecond, decodeTokensPerSecond } = rounds.at(-1);
-    log(
-      `round ${round + 1}: ${promptTokensPerSecond.toFixed(1)} prompt, ${decodeTokensPerSecond.toFixed(1)} decode tokens/s`,
-    );
-  }
-  return rounds;
+async function oneRound(model, sizes, title, log) {
+  const result = await model.benchmark(sizes);
+  const { promptTokensPerSecond, decodeTokensPerSecond } = result;
+  log(`${title}: ${promptTokensPerSecond.toFixed(1)} prompt, ${decodeTokensPerSecond.toFixed(1)} decode tokens/s`);
+  return result;
 }
 
 const ratesOf = (rounds) => ({
@@ -68,8 +72,8 @@ const ratesOf = (rounds) => ({
   rounds: rounds.map((round) => [round.promptTokensPerSecond, round.decodeTokensPerSecond]),
 });
 
-/** Tunes anew, and says what each kernel gained; the rates of the kernels that were there before are kept beside it. */
-async function tune(model, untuned, log) {
+/** Tunes anew, and says what each kernel gained. */
+async function tune(model, log) {
   const report = await model.tune({ again: true });
   const { record, measured, remaining, milliseconds, compilingMilliseconds } = report;
   const choices = record.choices.filter(({ key }) => measured.includes(key));
@@ -80,5 +84,5 @@ async function tune(model, untuned, log) {
     const taken = chosen ? JSON.stringify(chosen) : 'as it was';
     log(`  ${key}: ${standardMicroseconds} → ${bestMicroseconds} µs, ${taken}`);
   }
-  return { milliseconds, compilingMilliseconds, timer: record.timer, remaining, choices, before: ratesOf(untuned) };
+  return { milliseconds, compilingMilliseconds, timer: record.timer, remaining, choices };
 }

@@ -20,7 +20,7 @@ export const HELP = `npm run bench -- [options]
   --json PATH        where the JSON goes (default bench/results/<what was measured>.json)
   --report           write bench/results/report.html from all JSON there; alone, measures nothing
   --profile          time each WebGPU kernel too, by the GPU's timestamps, beside what the machine allows
-  --tune             measure, tune the WebGPU kernels on this device, and measure again
+  --tune             tune the WebGPU kernels on this device; measure in turns with the untuned model
   --plain-simd       wp-models as in a browser without relaxed SIMD for WASM
   --headed           show the browser
 `;
