@@ -151,6 +151,7 @@ function visionEncoder(config: VisionConfig): VisionEncoder {
   };
 }
 
+export type { Graph as EncoderGraph } from '../../graph/types.ts';
 export type { EncoderInputs, TextSequence } from './text-inputs.ts';
 export type { Pooling, TextGraphOptions, TextOutput } from './text-encoder.ts';
 export type { VisionGraphOptions, VisionOutput } from './vision-encoder.ts';

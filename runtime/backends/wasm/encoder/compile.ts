@@ -5,36 +5,16 @@
 import { WpError } from '../../../errors.ts';
 import { planActivations } from '../../../graph/memory-plan.ts';
 import type { Activation, Graph, Operation, ValueId } from '../../../graph/types.ts';
-import type { EncoderOperation } from '../../../ops/index.ts';
-import { isEncoderOperation } from '../../../ops/index.ts';
+import { type EncoderOperation, isEncoderOperation } from '../../../ops/index.ts';
 import { convOutput, convTransposeOutput, type ImageSize } from '../../../ops/conv-geometry.ts';
 import type { EncoderCompileOptions } from '../../backend.ts';
-import { Arena } from '../arena.ts';
+import type { Arena } from '../arena.ts';
 import type { KernelBuild } from '../kernels.ts';
-import { BLOCK_ROWS, PARAMETERS_ADDRESS, RECORD_BYTES, STEP_FIELDS, type RecordField } from '../layouts.ts';
+import { BLOCK_ROWS, RECORD_BYTES, type RecordField } from '../layouts.ts';
 import { preparedBytes, rowOf } from '../rows.ts';
 import type { KernelName, Share, TapeStep } from '../tape.ts';
 import { leastStagingBytes, placeWeight, type PlacedWeight, type Staging } from '../weights.ts';
-
-/** Beside those of ../tape.ts; assembly/encoder-index.ts exports both. */
-type EncoderKernelName =
-  | 'activation'
-  | 'attend'
-  | 'concatColumns'
-  | 'gatedExactGelu'
-  | 'groupedConv'
-  | 'groupNorm'
-  | 'insertRows'
-  | 'layerNorm'
-  | 'meanRows'
-  | 'normalizeRows'
-  | 'rotate'
-  | 'scaleColumns'
-  | 'tableRows'
-  | 'transposedConv'
-  | 'unfold'
-  | 'upsampleBilinear'
-  | 'upsampleNearest';
+import { type EncoderKernelName, type RowCount, shareOf, TapeBuilder } from './tape-builder.ts';
 
 export interface CompiledEncoder {
   tape: TapeStep[];
@@ -57,62 +37,43 @@ const NO_WINDOW = 0xffffffff;
 
 type Conv = Extract<Operation, { op: 'conv2d' }>;
 
-/** Rows of a value: a field of the step, or a number. */
-type RowCount = 'tokens' | 'outputs' | number;
-
-export class EncoderCompiler {
-  readonly #tape: TapeStep[] = [];
-  readonly #records: CompiledEncoder['records'] = [];
-  readonly #weights = new Map<string, PlacedWeight>();
-  readonly #addresses = new Map<ValueId, number>();
-  readonly #units = new Map<string, number[]>();
-  readonly #counts = new Map<number, number>();
-  readonly #arena: Arena;
+export class EncoderCompiler extends TapeBuilder {
   #prepared = 0;
   #sums = 0;
   /** Unfolded pieces; attention's scores. */
   #scratch = 0;
-  #nextRecord = PARAMETERS_ADDRESS;
 
   constructor(
-    private readonly graph: Graph,
-    private readonly options: EncoderCompileOptions,
+    graph: Graph,
+    options: EncoderCompileOptions,
     private readonly build: KernelBuild,
     private readonly threads: number,
   ) {
-    this.#arena = new Arena(PARAMETERS_ADDRESS + this.#mostRecords() * RECORD_BYTES);
+    super(graph, options, mostRecords(graph));
   }
 
   compile(): CompiledEncoder {
     const { graph, options } = this;
     for (const weight of graph.weights) {
-      this.#weights.set(weight.name, placeWeight(weight, options.formats.get(weight.name), this.#arena));
+      this.weights.set(weight.name, placeWeight(weight, options.formats.get(weight.name), this.arena));
     }
     const plan = planActivations(graph, { batch: 1, tokens: options.maxTokens, outputs: options.maxOutputs });
-    const slots = plan.slots.map(({ bytes }) => this.#arena.take(bytes, 'activations'));
-    for (const [value, slot] of plan.slotOf) this.#addresses.set(value, slots[slot]!);
+    const slots = plan.slots.map(({ bytes }) => this.arena.take(bytes, 'activations'));
+    for (const [value, slot] of plan.slotOf) this.addresses.set(value, slots[slot]!);
     const staging = this.#takeScratch();
     for (const operation of graph.operations) {
       if (isEncoderOperation(operation)) this.#encoderOperation(operation);
       else this.#operation(operation);
     }
     return {
-      tape: this.#tape,
-      records: this.#records,
-      weights: this.#weights,
-      units: this.#units,
-      addresses: this.#addresses,
+      tape: this.tape,
+      records: this.records,
+      weights: this.weights,
+      units: this.units,
+      addresses: this.addresses,
       staging,
-      arena: this.#arena,
+      arena: this.arena,
     };
-  }
-
-  /** Preparation and product; with a convolution for each piece, and its unfolding; and as many counts. */
-  #mostRecords(): number {
-    return this.graph.operations.reduce((sum, operation) => {
-      const pieces = operation.op === 'conv2d' ? Math.ceil(this.#mostRows(operation.outputs[0]!) / MIN_PIECE_ROWS) : 1;
-      return sum + 4 * pieces;
-    }, 0);
   }
 
   #takeScratch(): Staging {
@@ -120,26 +81,26 @@ export class EncoderCompiler {
     let sums = 0;
     let scratch = 0;
     const reserve = (weight: string, rows: number) => {
-      const { format, columns } = this.#weight(weight);
+      const { format, columns } = this.weight(weight);
       const bytes = preparedBytes(rowOf(format), rows, columns, this.build === 'relaxed');
       prepared = Math.max(prepared, Math.ceil(bytes.activations / 64) * 64);
       sums = Math.max(sums, Math.ceil(bytes.sums / 64) * 64);
     };
     for (const operation of this.graph.operations) {
       if (operation.op === 'linear') {
-        reserve(operation.attributes.weight, this.#mostRows(operation.inputs[0]!));
+        reserve(operation.attributes.weight, this.mostRows(operation.inputs[0]!));
       } else if (operation.op === 'conv2d' && operation.attributes.groups === 1) {
         const { weight } = operation.attributes;
-        const rows = pieceRows(this.#weight(weight).columns, this.#mostRows(operation.outputs[0]!));
-        reserve(weight, isPointwise(operation) ? this.#mostRows(operation.outputs[0]!) : rows);
-        scratch = Math.max(scratch, rows * this.#weight(weight).columns * 4);
+        const rows = pieceRows(this.weight(weight).columns, this.mostRows(operation.outputs[0]!));
+        reserve(weight, isPointwise(operation) ? this.mostRows(operation.outputs[0]!) : rows);
+        scratch = Math.max(scratch, rows * this.weight(weight).columns * 4);
       } else if (operation.op === 'attend') {
         scratch = Math.max(scratch, this.threads * this.#attendScratchBytes(operation.inputs[1]!));
       }
     }
-    const staging = Math.max(STAGING_BYTES, ...[...this.#weights.values()].map(leastStagingBytes));
+    const staging = Math.max(STAGING_BYTES, ...[...this.weights.values()].map(leastStagingBytes));
     const bytes = Math.max(prepared + sums + scratch, staging);
-    const address = this.#arena.take(bytes, 'other');
+    const address = this.arena.take(bytes, 'other');
     this.#prepared = address;
     this.#sums = address + prepared;
     this.#scratch = address + prepared + sums;
@@ -148,7 +109,7 @@ export class EncoderCompiler {
 
   /** A score for each key, and room up to a whole vector. */
   #attendScratchBytes(keys: ValueId): number {
-    return Math.ceil((this.#mostRows(keys) * 4 + 16) / 64) * 64;
+    return Math.ceil((this.mostRows(keys) * 4 + 16) / 64) * 64;
   }
 
   /** Operations that decoders have, too. */
@@ -156,24 +117,24 @@ export class EncoderCompiler {
     const [first, second] = operation.inputs as [ValueId, ValueId];
     const out = operation.outputs[0]!;
     const elementwise = (kernel: KernelName, other?: ValueId) =>
-      this.#call(kernel, this.#byRows(out), [
-        this.#address(first),
-        other === undefined ? 0 : this.#address(other),
-        this.#address(out),
-        this.#columns(out),
+      this.call(kernel, this.byRows(out), [
+        this.address(first),
+        other === undefined ? 0 : this.address(other),
+        this.address(out),
+        this.columns(out),
       ]);
     switch (operation.op) {
       case 'embed': {
-        const table = this.#weight(operation.attributes.weight);
+        const table = this.weight(operation.attributes.weight);
         const row = rowOf(table.format);
-        const fields = [table.address, table.scales, this.#address(first), this.#address(out), table.columns];
+        const fields = [table.address, table.scales, this.address(first), this.address(out), table.columns];
         const more = [table.scaleCodes, table.minimums, row.correction, row.bits, row.groupColumns];
-        return this.#call(row.embed, this.#byRows(out), [...fields, this.#unit(table.name, 5), ...more]);
+        return this.call(row.embed, this.byRows(out), [...fields, this.unit(table.name, 5), ...more]);
       }
       case 'linear': {
         const { weight, bias } = operation.attributes;
-        const rows = this.#rowCount(first);
-        return this.#linear(weight, bias, { input: this.#address(first), output: this.#address(out), rows });
+        const rows = this.rowCount(first);
+        return this.#linear(weight, bias, { input: this.address(first), output: this.address(out), rows });
       }
       case 'add':
         return elementwise('add', second);
@@ -191,89 +152,73 @@ export class EncoderCompiler {
   #encoderOperation(operation: EncoderOperation): void {
     const [first, second] = operation.inputs as [ValueId, ValueId];
     const out = operation.outputs[0]!;
-    const input = first === undefined ? 0 : this.#address(first);
+    const input = first === undefined ? 0 : this.address(first);
     const row = (kernel: EncoderKernelName, other: number, third: number, columns: number, sizes: RecordField[] = []) =>
-      this.#call(kernel, this.#byRows(out), [input, other, third, this.#address(out), columns, ...sizes]);
+      this.call(kernel, this.byRows(out), [input, other, third, this.address(out), columns, ...sizes]);
     switch (operation.op) {
       case 'layerNorm': {
         const { weight, bias, epsilon } = operation.attributes;
-        return row('layerNorm', this.#vector(weight), this.#vector(bias), this.#columns(out), [
-          0,
-          0,
-          0,
-          { f32: epsilon },
-        ]);
+        return row('layerNorm', this.vector(weight), this.vector(bias), this.columns(out), [0, 0, 0, { f32: epsilon }]);
       }
       case 'activation': {
         const kind = ACTIVATION_KINDS.indexOf(operation.attributes.activation);
-        return row('activation', 0, 0, this.#columns(out), [0, kind]);
+        return row('activation', 0, 0, this.columns(out), [0, kind]);
       }
       case 'gatedGelu':
-        return row('gatedExactGelu', 0, 0, this.#columns(first));
+        return row('gatedExactGelu', 0, 0, this.columns(first));
       case 'rotate': {
         const { heads, headDim } = operation.attributes;
-        return row('rotate', this.#address(second), 0, this.#columns(out), [heads, headDim]);
+        return row('rotate', this.address(second), 0, this.columns(out), [heads, headDim]);
       }
       case 'meanRows':
-        return row('meanRows', this.#address(second), 0, this.#columns(out));
+        return row('meanRows', this.address(second), 0, this.columns(out));
       case 'normalizeRows':
-        return row('normalizeRows', 0, 0, this.#columns(out), [0, 0, 0, { f32: operation.attributes.epsilon }]);
+        return row('normalizeRows', 0, 0, this.columns(out), [0, 0, 0, { f32: operation.attributes.epsilon }]);
       case 'scaleColumns': {
         const { weight, factor } = operation.attributes;
-        return row('scaleColumns', this.#vector(weight), 0, this.#columns(out), [0, 0, 0, { f32: factor }]);
+        return row('scaleColumns', this.vector(weight), 0, this.columns(out), [0, 0, 0, { f32: factor }]);
       }
       case 'tableRows':
       case 'addTable': {
         const { weight } = operation.attributes;
-        const columns = this.#columns(out);
-        return row('tableRows', this.#vector(weight), 0, columns, [this.#weight(weight).columns / columns]);
+        const columns = this.columns(out);
+        return row('tableRows', this.vector(weight), 0, columns, [this.weight(weight).columns / columns]);
       }
       case 'insertRows': {
         const { weight, every, at } = operation.attributes;
-        const columns = this.#columns(out);
-        const sizes = [this.#weight(weight).columns / columns, every, at];
-        return row('insertRows', this.#vector(weight), 0, columns, sizes);
+        const columns = this.columns(out);
+        const sizes = [this.weight(weight).columns / columns, every, at];
+        return row('insertRows', this.vector(weight), 0, columns, sizes);
       }
       case 'concatColumns':
-        return row('concatColumns', this.#address(second), 0, this.#columns(first), [0, this.#columns(second)]);
+        return row('concatColumns', this.address(second), 0, this.columns(first), [0, this.columns(second)]);
       case 'attend':
         return this.#attend(operation);
       case 'unfold': {
         const sizes = convOutput(operation.attributes);
-        return this.#image('unfold', operation, sizes, {}, this.#byRows(out), 0);
+        return this.#image('unfold', operation, sizes, {}, this.byRows(out), 0);
       }
       case 'conv2d':
         return this.#conv(operation);
       case 'convTranspose2d': {
         const { weight, bias, groups } = operation.attributes;
         const sizes = convTransposeOutput(operation.attributes);
-        return this.#image('transposedConv', operation, sizes, { weight, bias }, this.#byRows(out), groups);
+        return this.#image('transposedConv', operation, sizes, { weight, bias }, this.byRows(out), groups);
       }
       case 'groupNorm': {
         const { weight, bias, groups, epsilon, area } = operation.attributes;
-        const images = this.#mostRows(out) / area;
-        const channels = this.#columns(out);
+        const images = this.mostRows(out) / area;
+        const channels = this.columns(out);
         const share: Share = { by: 'blocks', count: images * groups };
-        const fields = [
-          input,
-          this.#vector(weight),
-          this.#vector(bias),
-          this.#address(out),
-          area,
-          0,
-          channels,
-          0,
-          0,
-          0,
-        ];
-        return this.#call('groupNorm', share, [...fields, { f32: epsilon }, 0, 0, 0, 0, groups]);
+        const fields = [input, this.vector(weight), this.vector(bias), this.address(out), area, 0, channels, 0, 0, 0];
+        return this.call('groupNorm', share, [...fields, { f32: epsilon }, 0, 0, 0, 0, groups]);
       }
       case 'upsample': {
         const { height, width, scale, mode } = operation.attributes;
         const geometry = { height, width, kernelHeight: 0, kernelWidth: 0, stride: 0, padding: 0, dilation: 0 };
         const sizes = { height: height * scale, width: width * scale };
         const kernel = mode === 'nearest' ? 'upsampleNearest' : 'upsampleBilinear';
-        return this.#image(kernel, { ...operation, attributes: geometry }, sizes, {}, this.#byRows(out), scale);
+        return this.#image(kernel, { ...operation, attributes: geometry }, sizes, {}, this.byRows(out), scale);
       }
     }
   }
@@ -289,17 +234,17 @@ export class EncoderCompiler {
       );
     }
     const [queries, keys, values] = inputs as [ValueId, ValueId, ValueId];
-    const bytes = (value: ValueId) => this.#columns(value) * 4;
-    const more = this.#nextRecord + RECORD_BYTES;
-    this.#call('attend', { by: 'thread' }, [
-      this.#address(queries) + offsets.queries * 4,
-      this.#address(keys) + offsets.keys * 4,
-      this.#address(values) + offsets.values * 4,
+    const bytes = (value: ValueId) => this.columns(value) * 4;
+    const more = this.nextRecord + RECORD_BYTES;
+    this.call('attend', { by: 'thread' }, [
+      this.address(queries) + offsets.queries * 4,
+      this.address(keys) + offsets.keys * 4,
+      this.address(values) + offsets.values * 4,
       bytes(queries),
       bytes(keys),
       bytes(values),
-      this.#address(outputs[0]!),
-      segments ? 0 : this.#address(inputs[3]!),
+      this.address(outputs[0]!),
+      segments ? 0 : this.address(inputs[3]!),
       segments?.queries ?? 0,
       segments?.keys ?? 0,
       heads,
@@ -309,13 +254,13 @@ export class EncoderCompiler {
       isCausal ? 1 : 0,
       window ?? NO_WINDOW,
     ]);
-    const record = this.#record([
-      relativeBias ? this.#vector(relativeBias.weight) : 0,
-      relativeBias ? this.#address(inputs.at(-1)!) : 0,
+    const record = this.record([
+      relativeBias ? this.vector(relativeBias.weight) : 0,
+      relativeBias ? this.address(inputs.at(-1)!) : 0,
       relativeBias?.reach ?? 0,
       this.#scratch,
       this.#attendScratchBytes(keys),
-      this.#countAddress(this.#rowCount(queries)),
+      this.countAddress(this.rowCount(queries)),
     ]);
     if (record !== more) throw new WpError('internal', 'The two records of attend do not stand one after the other.');
   }
@@ -325,18 +270,17 @@ export class EncoderCompiler {
     const [input, output] = [operation.inputs[0]!, operation.outputs[0]!];
     const sizes = convOutput(operation.attributes);
     if (groups > 1) {
-      return this.#image('groupedConv', operation, sizes, { weight, bias }, this.#byRows(output), groups);
+      return this.#image('groupedConv', operation, sizes, { weight, bias }, this.byRows(output), groups);
     }
-    const rows = this.#mostRows(output);
-    const target = this.#address(output);
-    if (isPointwise(operation))
-      return this.#linear(weight, bias, { input: this.#address(input), output: target, rows });
-    const step = pieceRows(this.#weight(weight).columns, rows);
+    const rows = this.mostRows(output);
+    const target = this.address(output);
+    if (isPointwise(operation)) return this.#linear(weight, bias, { input: this.address(input), output: target, rows });
+    const step = pieceRows(this.weight(weight).columns, rows);
     for (let first = 0; first < rows; first += step) {
       const count = Math.min(step, rows - first);
       // The unfolded rows go to the scratch: `#image` writes to the operation's output, so the address is replaced.
       this.#image('unfold', operation, sizes, {}, { by: 'blocks', count }, first, this.#scratch);
-      const place = { input: this.#scratch, output: target + first * this.#columns(output) * 4, rows: count };
+      const place = { input: this.#scratch, output: target + first * this.columns(output) * 4, rows: count };
       this.#linear(weight, bias, place);
     }
   }
@@ -348,32 +292,32 @@ export class EncoderCompiler {
     { weight, bias }: { weight?: string; bias?: string | undefined },
     share: Share,
     groups: number,
-    output = this.#address(operation.outputs[0]!),
+    output = this.address(operation.outputs[0]!),
   ): void {
     const { height, width, kernelHeight, kernelWidth, stride, padding, dilation } = operation.attributes;
     const input = operation.inputs[0]!;
-    const channels = this.#columns(input);
-    const features = this.#columns(operation.outputs[0]!);
-    const pointers = [this.#address(input), this.#vector(weight), this.#vector(bias), output];
+    const channels = this.columns(input);
+    const features = this.columns(operation.outputs[0]!);
+    const pointers = [this.address(input), this.vector(weight), this.vector(bias), output];
     const image = [height, width, channels, out.height, out.width, features];
-    this.#call(kernel, share, [...pointers, ...image, kernelHeight, kernelWidth, stride, padding, dilation, groups]);
+    this.call(kernel, share, [...pointers, ...image, kernelHeight, kernelWidth, stride, padding, dilation, groups]);
   }
 
   /** The record is that of ../compile.ts. */
   #linear(name: string, bias: string | undefined, at: { input: number; output: number; rows: RowCount }): void {
-    const weight = this.#weight(name);
+    const weight = this.weight(name);
     const { rows, columns } = weight;
     const row = rowOf(weight.format);
     const fields = (unit: RecordField): RecordField[] => [
       weight.address,
       weight.scales,
-      this.#vector(bias),
+      this.vector(bias),
       at.input,
       this.#prepared,
       at.output,
       rows,
       columns,
-      this.#countAddress(at.rows),
+      this.countAddress(at.rows),
       unit,
       weight.scaleCodes,
       weight.minimums,
@@ -382,81 +326,9 @@ export class EncoderCompiler {
       this.#sums,
       row.sumColumns,
     ];
-    if (row.prepare) this.#call(row.prepare, shareOf(at.rows), fields(0));
+    if (row.prepare) this.call(row.prepare, shareOf(at.rows), fields(0));
     const count = Math.ceil(rows / BLOCK_ROWS);
-    this.#call(row.linear, { by: 'blocks', count }, fields(this.#unit(name, 9)));
-  }
-
-  /** The unit of a weight as field `index` of the next record: 1 until the weight is uploaded. */
-  #unit(name: string, index: number): RecordField {
-    const addresses = this.#units.get(name) ?? [];
-    this.#units.set(name, [...addresses, this.#nextRecord + 4 * index]);
-    return { f32: 1 };
-  }
-
-  #call(kernel: KernelName | EncoderKernelName, share: Share, fields: RecordField[]): void {
-    const before = this.#tape.at(-1);
-    const isSameShare = share.by === 'rows' && before?.share.by === 'rows' && before.share.of === share.of;
-    const followsItsOwn = isSameShare && PREPARATIONS.has(kernel);
-    const parameters = this.#record(fields);
-    // The module of encoders has the kernels of both lists.
-    this.#tape.push({ kernel: kernel as KernelName, parameters, share, followsItsOwn });
-  }
-
-  #record(fields: RecordField[]): number {
-    const address = this.#nextRecord;
-    this.#nextRecord += RECORD_BYTES;
-    this.#records.push({ address, fields });
-    return address;
-  }
-
-  /** Address of a number of rows: of the step's, or of a record that holds the number. */
-  #countAddress(rows: RowCount): number {
-    if (typeof rows === 'string') return STEP_FIELDS[rows];
-    const known = this.#counts.get(rows);
-    if (known !== undefined) return known;
-    const address = this.#arena.take(4, 'other');
-    this.#records.push({ address, fields: [rows] });
-    this.#counts.set(rows, address);
-    return address;
-  }
-
-  #address(value: ValueId): number {
-    const address = this.#addresses.get(value);
-    if (address === undefined) throw new WpError('internal', `Value ${value} has no slot.`);
-    return address;
-  }
-
-  #weight(name: string): PlacedWeight {
-    const weight = this.#weights.get(name);
-    if (!weight) throw new WpError('internal', `The graph does not declare the weight ${name}.`);
-    return weight;
-  }
-
-  #vector(name: string | undefined): number {
-    return name === undefined ? 0 : this.#weight(name).address;
-  }
-
-  #columns(value: ValueId): number {
-    const columns = this.graph.values[value]!.shape.at(-1);
-    if (typeof columns !== 'number') throw new WpError('internal', `Value ${value} has no fixed number of columns.`);
-    return columns;
-  }
-
-  #rowCount(value: ValueId): RowCount {
-    const rows = this.graph.values[value]!.shape[0];
-    if (rows === 'tokens' || rows === 'outputs' || typeof rows === 'number') return rows;
-    throw new WpError('unsupported-operation', `Programs of encoders have no rows of ${String(rows)}.`);
-  }
-
-  #mostRows(value: ValueId): number {
-    const rows = this.#rowCount(value);
-    if (typeof rows === 'number') return rows;
-    return rows === 'tokens' ? this.options.maxTokens : this.options.maxOutputs;
-  }
-
-  #byRows(value: ValueId): Share {
-    return shareOf(this.#rowCount(value));
+    this.call(row.linear, { by: 'blocks', count }, fields(this.unit(name, 9)));
   }
 }
 
@@ -472,9 +344,12 @@ function isPointwise({ attributes }: Conv): boolean {
   return kernelHeight === 1 && kernelWidth === 1 && stride === 1 && padding === 0;
 }
 
-function shareOf(rows: RowCount): Share {
-  return typeof rows === 'number' ? { by: 'blocks', count: rows } : { by: 'rows', of: rows };
+/** Preparation and product; with a convolution for each piece, and its unfolding. */
+function mostRecords(graph: Graph): number {
+  const columnsOf = new Map(graph.weights.map(({ name, shape }) => [name, shape[1] ?? 1]));
+  return graph.operations.reduce((sum, operation) => {
+    if (operation.op !== 'conv2d') return sum + 2;
+    const rows = graph.values[operation.outputs[0]!]!.shape[0] as number;
+    return sum + 3 * Math.ceil(rows / pieceRows(columnsOf.get(operation.attributes.weight)!, rows));
+  }, 0);
 }
-
-/** They write to the scratch, which no kernel by rows reads: each thread may go on with the rows that it just wrote. */
-const PREPARATIONS: ReadonlySet<string> = new Set(['foldActivations', 'quantizeActivations', 'splitActivations']);
