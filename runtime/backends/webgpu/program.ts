@@ -34,7 +34,7 @@ import { TokenSampler } from './token-sampler.ts';
 import { WeightStore } from './weight-store.ts';
 
 /** Dispatches of one submit. The browser's work on the next ones overlaps the GPU's on these. */
-const DISPATCHES_PER_SUBMIT = 24;
+const DISPATCHES_PER_SUBMIT = 48;
 
 const NONE = new Int32Array(0);
 
