@@ -14,6 +14,7 @@ import {
   withoutReferences,
   withoutUnusedComlink,
 } from './scripts/bundle-transforms.mjs';
+import { withLightTokenizers } from './scripts/light-tokenizers.mjs';
 
 /** Never in a bundle: what Node brings, and the ONNX runtime, which a page fetches only when it opens an .onnx file. */
 const lazyPackages = /^onnxruntime-web(\/|$)/;
@@ -43,6 +44,7 @@ const plugins = (allowedEntry) => [
   withoutReferences(),
   withoutUnusedComlink(),
   compactTemplates(),
+  withLightTokenizers(),
   nodeResolve({
     browser: true,
     exportConditions: ['production'],

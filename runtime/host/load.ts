@@ -16,18 +16,19 @@ import { openModelFiles } from '../loading/open-files.ts';
 import { openStore } from '../loading/opfs-store.ts';
 import { LoadProgressTracker } from '../loading/progress.ts';
 import { parseSource } from '../loading/source.ts';
-import { findFamily, modelTypeOf, rotaryRows } from '../models/index.ts';
+import { findFamily, isDecoder, modelTypeOf, rotaryRows } from '../models/index.ts';
 import { planModel } from '../planning/plan.ts';
 import { withKinds } from '../planning/weight-kinds.ts';
 import { createChatTemplate } from '../processing/chat-template.ts';
 import { createTokenizer } from '../processing/tokenizer.ts';
+import { libraryFor } from '../processing/tokenizer-library.ts';
 import type { LoadRequest } from '../protocol/messages.ts';
 import type { LoadProgress, ModelInfo, PlanReport, PrecisionName, QuantizationOptions } from '../types.ts';
 import { openCheckpoint } from '../weights/checkpoint.ts';
 import { createWeightSource, type WeightSource } from '../weights/weight-source.ts';
 import type { BackendPool } from './backend-pool.ts';
 import type { OpenedGguf } from './gguf-model.ts';
-import { LoadedModel } from './loaded-model.ts';
+import { LoadedModel, type HostedModel } from './loaded-model.ts';
 import { readModelFiles } from './model-description.ts';
 import type { DeviceTuning } from './tuning.ts';
 
@@ -38,7 +39,7 @@ export interface LoadContext {
 }
 
 /** Loads a model. Rejects with a WpError, or an AbortError; then nothing of it is left on any device. */
-export async function load(request: LoadRequest, context: LoadContext): Promise<LoadedModel> {
+export async function load(request: LoadRequest, context: LoadContext): Promise<HostedModel> {
   const { signal } = context;
   const progress = new LoadProgressTracker({ report: context.onProgress });
   progress.enter('resolving');
@@ -51,6 +52,10 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
   try {
     const gguf = await openIfGguf(files, signal);
     const description = gguf?.description ?? (await readModelFiles(files, signal));
+    if (!isDecoder(modelTypeOf(description.config))) {
+      const { loadEncoder } = await import('./encoder-model.ts');
+      return await loadEncoder({ request, context, description, files, progress, openFiles });
+    }
     const family = findFamily(modelTypeOf(description.config));
     const config = family.config(description.config);
     const builder = new GraphBuilder();
@@ -74,7 +79,11 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
         storedFormats: new Map(graph.weights.map((weight) => [weight.name, weights.storedFormat(weight)])),
       },
     });
-    const tokenizer = createTokenizer(description.tokenizer, description.tokenizerConfig);
+    const tokenizer = createTokenizer(
+      description.tokenizer,
+      description.tokenizerConfig,
+      await libraryFor(description.tokenizer),
+    );
     const template = createChatTemplate(description);
     throwIfAborted(signal);
 

@@ -2,10 +2,11 @@
 // what goes in (the files are untrusted), gives errors with codes, and decodes by bytes where it can, so that a whole
 // text and a stream of its tokens (text-stream.ts) give the same characters.
 
-import { Tokenizer } from '@huggingface/tokenizers';
+import type { Tokenizer } from '@huggingface/tokenizers';
 import { WpError } from '../errors.ts';
 import { isRecord, tokenContent } from './json.ts';
 import { describeTokenBytes, type TokenBytes } from './token-bytes.ts';
+import { Tokenizer as LightTokenizer, type TokenizerLibrary } from './tokenizer-library.ts';
 
 export interface TextTokenizer {
   /** Highest token id + 1, added tokens included. A model's vocabulary may be padded beyond it. */
@@ -36,11 +37,16 @@ export interface TextTokenizer {
 const MAX_TOKEN_ID = 1 << 22;
 
 /**
- * A tokenizer from the parsed tokenizer.json and (if there is one) tokenizer_config.json.
+ * A tokenizer from the parsed tokenizer.json and (if there is one) tokenizer_config.json. `Library` is the edition that the
+ * file needs: `libraryFor` tells.
  * @throws WpError `missing-tokenizer` without a tokenizer.json, `corrupt-file` when it contradicts its format,
  *   `unsupported-config` when it asks for an algorithm that this version does not know.
  */
-export function createTokenizer(tokenizerJson: unknown, tokenizerConfigJson?: unknown): TextTokenizer {
+export function createTokenizer(
+  tokenizerJson: unknown,
+  tokenizerConfigJson?: unknown,
+  Library: TokenizerLibrary = LightTokenizer,
+): TextTokenizer {
   if (tokenizerJson === undefined || tokenizerJson === null) {
     throw new WpError(
       'missing-tokenizer',
@@ -53,7 +59,7 @@ export function createTokenizer(tokenizerJson: unknown, tokenizerConfigJson?: un
   if (!isRecord(config)) throw corrupt('tokenizer_config.json', 'it is not an object');
   let tokenizer: Tokenizer;
   try {
-    tokenizer = new Tokenizer(tokenizerJson, config);
+    tokenizer = new Library(tokenizerJson, config);
     // Some parts are read only when they are used: use them now, so that a damaged file fails where it is loaded.
     tokenizer.encode('a b', { add_special_tokens: true });
   } catch (error) {
