@@ -30,6 +30,7 @@ import { type PipelineCache } from './pipelines.ts';
 import { ReadbackPool } from './readback.ts';
 import { type CompiledPipelines, type ResolveBuffer, ScheduleRunner } from './schedule-runner.ts';
 import { decodeSchedule, generalSchedule } from './schedule.ts';
+import { checkInputs, copyInputs, expectRange } from './step-inputs.ts';
 import { TokenSampler } from './token-sampler.ts';
 import { WeightStore } from './weight-store.ts';
 
@@ -385,31 +386,8 @@ export class WebGpuProgram implements Program {
     );
   }
 
-  #checkInputs({ tokenIds, rotary, outputRows, past }: StepInputs): StepSizes {
+  #checkInputs(inputs: StepInputs): StepSizes {
     if (!this.#isReady) throw new WpError('internal', 'A program was run before it was ready.');
-    const { maxTokens, maxOutputs, contextLength } = this.#options;
-    const tokens = tokenIds.length;
-    expectRange('tokens', tokens, 1, maxTokens);
-    expectRange('output rows', outputRows.length, 0, maxOutputs);
-    expectRange('past', past, 0, contextLength - tokens);
-    for (const row of outputRows) expectRange('an output row', row, 0, tokens - 1);
-    const rotaryInput = this.#graph.inputs['rotary'];
-    if (rotaryInput !== undefined) {
-      const expected = tokens * (this.#graph.values[rotaryInput]!.shape[1] as number);
-      expectRange('rotary numbers', rotary.length, expected, expected);
-    }
-    return { tokens, past, outputs: outputRows.length };
+    return checkInputs(inputs, this.#options, this.#graph);
   }
-}
-
-function copyInputs({ tokenIds, rotary, outputRows, past }: StepInputs): StepInputs {
-  return { tokenIds: tokenIds.slice(), rotary: rotary.slice(), outputRows: outputRows.slice(), past };
-}
-
-function expectRange(what: string, actual: number, lowest: number, highest: number): void {
-  if (actual >= lowest && actual <= highest) return;
-  throw new WpError('invalid-argument', `A step has ${actual} as ${what}; allowed is ${lowest} to ${highest}.`, '', {
-    actual,
-    allowed: [lowest, highest],
-  });
 }
