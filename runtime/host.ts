@@ -6,9 +6,10 @@ import { detectCapabilities } from './capabilities/detect.ts';
 import { isAbortError, WpError } from './errors.ts';
 import { BackendPool } from './host/backend-pool.ts';
 import { load } from './host/load.ts';
-import type { LoadedModel } from './host/loaded-model.ts';
+import type { HostedModel } from './host/loaded-model.ts';
 import type {
   AbortMessage,
+  EncodeRequest,
   GenerateEvent,
   GenerateRequest,
   LoadEvent,
@@ -22,7 +23,7 @@ import type { BenchmarkResult, BenchmarkSizes, Capabilities, MemoryReport, Tunin
 
 export class RuntimeHost implements RuntimeService {
   readonly #backends = new BackendPool();
-  readonly #models = new Map<ModelId, LoadedModel>();
+  readonly #models = new Map<ModelId, HostedModel>();
   #nextId: ModelId = 1;
 
   capabilities(): Promise<Reply<Capabilities>> {
@@ -66,6 +67,11 @@ export class RuntimeHost implements RuntimeService {
     }
   }
 
+  async encode(request: EncodeRequest, port: MessagePort): Promise<void> {
+    const { answerEncode } = await import('./host/encoder-answer.ts');
+    await answerEncode(request, port, () => this.#model(request.model));
+  }
+
   tokenize(model: ModelId, text: string): Promise<Reply<number[]>> {
     return reply(() => this.#model(model).tokenize(text));
   }
@@ -103,7 +109,7 @@ export class RuntimeHost implements RuntimeService {
     });
   }
 
-  #model(id: ModelId): LoadedModel {
+  #model(id: ModelId): HostedModel {
     const model = this.#models.get(id);
     if (!model) throw new WpError('disposed', 'This model has been disposed.', 'Load it again with loadModel().');
     return model;

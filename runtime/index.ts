@@ -3,11 +3,17 @@
 
 export { loadModel, detectCapabilities } from './client.ts';
 export { tuningResults, resetTuning } from './tuning.ts';
+export { similarity } from './tasks/similarity.ts';
 export { configureRuntime, type RuntimeConfiguration } from './environment.ts';
 export { WpError, isAbortError, type WpErrorCode, type WpErrorData } from './errors.ts';
 export type * from './types.ts';
 export type {
   Model,
+  Classification,
+  Embeddings,
+  EmbedOptions,
+  EncodeOptions,
+  RankedDocument,
   ChatFunction,
   Completion,
   CompletionChunk,

@@ -38,8 +38,61 @@ export interface Model {
    * later loads. Rejects with `unsupported-operation` where the model runs on another backend.
    */
   tune(options?: TuningOptions): Promise<TuningReport>;
+  /**
+   * Vectors of texts, by an encoder (`info.encoder` tells what it can). Texts longer than the model takes are cut; lone surrogates
+   * count as U+FFFD. Rejects with `invalid-argument` for what is no text or an option out of range, with
+   * `unsupported-operation` for a model that writes, with an AbortError.
+   */
+  embed(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings>;
+  /** Each text's classes, likeliest first; of an encoder with a classification head. */
+  classify(texts: string | readonly string[], options?: EncodeOptions): Promise<Classification[][]>;
+  /** Documents by how well they answer the query, best first; of a cross-encoder. */
+  rerank(query: string, documents: readonly string[], options?: EncodeOptions): Promise<RankedDocument[]>;
   /** Stops what runs, frees the model's memory on every device. Idempotent. */
   dispose(): Promise<void>;
+}
+
+export interface EncodeOptions {
+  signal?: AbortSignal | undefined;
+  /** Texts that are done, of how many; at most ten times a second, and at the end. */
+  onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
+}
+
+export interface EmbedOptions extends EncodeOptions {
+  /** The first so many numbers of each vector, for models trained for it (Matryoshka). Default: all. */
+  dimensions?: number | undefined;
+  /** Put before each text: 'query: '. Default: the model's default prompt, which most have not. */
+  prompt?: string | undefined;
+  /** A prompt of the model's configuration by its name (`info.encoder.prompts`). */
+  promptName?: string | undefined;
+  /** To length 1, after `dimensions`. Default: as the model's configuration says. */
+  normalize?: boolean | undefined;
+}
+
+export interface Embeddings {
+  /** All vectors, [texts × dimensions]. */
+  data: Float32Array<ArrayBuffer>;
+  /** Numbers of a vector. */
+  dimensions: number;
+  /** Vector i is text i's: a view of `data`. */
+  vectors: readonly Float32Array[];
+  /** Of all texts, special tokens included. */
+  tokens: number;
+  /** Indices of the texts that were longer than the model takes, and were cut. */
+  truncated: readonly number[];
+}
+
+export interface Classification {
+  label: string;
+  /** 0 to 1. */
+  score: number;
+}
+
+export interface RankedDocument {
+  /** Of the document in the list that was given. */
+  index: number;
+  /** 0 to 1. */
+  score: number;
 }
 
 export interface ChatFunction {

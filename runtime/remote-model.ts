@@ -58,6 +58,11 @@ export class RemoteModel implements Model {
     return this.#call((service) => service.logits(this.#id, tokens));
   }
 
+  // Encoders' calls come as a chunk of their own; what a model that writes says to them is the worker's.
+  embed: Model['embed'] = async (...call) => (await this.#encoder()).embed(this.#link, this.#id, ...call);
+  classify: Model['classify'] = async (...call) => (await this.#encoder()).classify(this.#link, this.#id, ...call);
+  rerank: Model['rerank'] = async (...call) => (await this.#encoder()).rerank(this.#link, this.#id, ...call);
+
   memory(): Promise<MemoryReport> {
     return this.#call((service) => service.memory(this.#id));
   }
@@ -88,6 +93,11 @@ export class RemoteModel implements Model {
   #call<T>(send: (service: Connection['service']) => Promise<Reply<T>>): Promise<T> {
     this.#assertUsable();
     return unwrap(this.#link, send(this.#link.service));
+  }
+
+  #encoder() {
+    this.#assertUsable();
+    return import('./remote-encoder.ts');
   }
 
   #assertUsable(): void {

@@ -274,12 +274,32 @@ export interface ModelInfo {
   layers: number;
   maxContextLength: number;
   hasChatTemplate: boolean;
+  /** Of an encoder: what it can do. Undefined for a model that writes. */
+  encoder?: EncoderInfo | undefined;
   plan: PlanReport;
   /** What a person should be told beside the model's answers, from its card; '' when there is nothing. */
   notice: string;
   defaults: Required<
     Pick<GenerationOptions, 'maxTokens' | 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty'>
   >;
+}
+
+/** What an encoder of texts can do, and how its vectors are made. */
+export interface EncoderInfo {
+  tasks: readonly ('embed' | 'classify' | 'rerank')[];
+  /** Numbers of a vector. */
+  dimensions: number;
+  /** Of a text, special ones included; longer texts are cut. */
+  maxTokens: number;
+  pooling: 'mean' | 'first' | 'last' | 'pooler';
+  /** Whether vectors have length 1 unless asked otherwise. */
+  normalize: boolean;
+  prompts: Readonly<Record<string, string>>;
+  defaultPrompt: string | undefined;
+  similarity: 'cosine' | 'dot';
+  /** Of a classification head. */
+  labels: readonly string[];
+  isMultiLabel: boolean;
 }
 
 /** Throughput of the decode loop, greedy, without tokenizer: what `bench/` prints. */

@@ -1,8 +1,9 @@
 // A model that is ready, on the worker's side: its session, its tokenizer, what it reports of itself.
 
 import type { DecoderSession } from '../generation/decode-loop.ts';
-import type { GenerateRequest } from '../protocol/messages.ts';
+import type { EncodeRequest, EncodeResult, GenerateRequest } from '../protocol/messages.ts';
 import { chat, complete, type TextModel } from '../tasks/chat.ts';
+import type { RunOptions } from '../tasks/encoder-session.ts';
 import type {
   BenchmarkResult,
   BenchmarkSizes,
@@ -13,6 +14,11 @@ import type {
   TuningReport,
 } from '../types.ts';
 import type { TuningWish } from './tuning.ts';
+
+/** A model as the host holds it: one that writes, or (loaded-encoder.ts) one that reads. */
+export type HostedModel = Pick<LoadedModel, keyof LoadedModel> & {
+  encode?(request: EncodeRequest, options: RunOptions): Promise<EncodeResult>;
+};
 
 export interface LoadedModelParts extends TextModel {
   info: ModelInfo;

@@ -7,6 +7,10 @@ import type { ModelFamily } from './family.ts';
 
 export const FAMILIES: readonly ModelFamily<DecoderConfig>[] = [decoder];
 
+export function isDecoder(modelType: string): boolean {
+  return FAMILIES.some((candidate) => candidate.modelTypes.includes(modelType));
+}
+
 /** The family of a `model_type`. Throws `unsupported-architecture`, naming the type and what is supported. */
 export function findFamily(modelType: string): ModelFamily<DecoderConfig> {
   const family = FAMILIES.find((candidate) => candidate.modelTypes.includes(modelType));

@@ -4,6 +4,7 @@
 // runtime/host.ts.
 
 import type { WpErrorData } from '../errors.ts';
+import type { Classification, Embeddings, EmbedOptions, EncodeOptions, RankedDocument } from '../model.ts';
 import type {
   BackendName,
   BenchmarkResult,
@@ -58,6 +59,26 @@ export type GenerateEvent =
   | { type: 'failed'; error: WpErrorData }
   | { type: 'aborted'; part: Extract<ChatPart, { done: true }> };
 
+/** One call to an encoder. */
+export type EncodeCall =
+  | { task: 'embed'; texts: readonly string[]; options: Omit<EmbedOptions, keyof EncodeOptions> }
+  | { task: 'classify'; texts: readonly string[] }
+  | { task: 'rerank'; query: string; documents: readonly string[] };
+
+export interface EncodeRequest {
+  model: ModelId;
+  call: EncodeCall;
+}
+
+export type EncodeResult = Embeddings | Classification[][] | RankedDocument[];
+
+/** Worker → page on the port of such a call; the last one is not `progress`. */
+export type EncodeEvent =
+  | { type: 'progress'; done: number; total: number }
+  | { type: 'done'; value: EncodeResult }
+  | { type: 'failed'; error: WpErrorData }
+  | { type: 'aborted' };
+
 /** Page → worker on either port. */
 export interface AbortMessage {
   type: 'abort';
@@ -68,6 +89,7 @@ export interface RuntimeService {
   capabilities(): Promise<Reply<Capabilities>>;
   load(request: LoadRequest, port: MessagePort): Promise<void>;
   generate(request: GenerateRequest, port: MessagePort): Promise<void>;
+  encode(request: EncodeRequest, port: MessagePort): Promise<void>;
   /** Token count of a text, for budgets and tests. */
   tokenize(model: ModelId, text: string): Promise<Reply<number[]>>;
   /** Logits [tokens.length, vocabulary] of a sequence without a cache: for evaluation. Transferred. */

@@ -73,7 +73,7 @@ export const layers: Readonly<Record<string, Layer>> = {
   // The two sides of the port. Only the host knows both a backend and a model.
   protocol: { paths: ['runtime/protocol/'], allow: ['errors', 'types'] },
   capabilities: { paths: ['runtime/capabilities/'], allow: ['errors', 'types'], node: 'dynamic' },
-  completions: { paths: ['runtime/tasks/completions.ts'], allow: ['errors', 'types'] },
+  completions: { paths: ['runtime/tasks/completions.ts', 'runtime/tasks/similarity.ts'], allow: ['errors', 'types'] },
   page: {
     paths: [
       'runtime/client.ts',
@@ -81,6 +81,7 @@ export const layers: Readonly<Record<string, Layer>> = {
       'runtime/environment.ts',
       'runtime/index.ts',
       'runtime/node-worker.ts',
+      'runtime/remote-encoder.ts',
       'runtime/remote-model.ts',
       'runtime/spawned-worker.ts',
       'runtime/tuning.ts',

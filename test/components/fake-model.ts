@@ -7,6 +7,8 @@ import type {
   ChatOptions,
   ChatPart,
   Completion,
+  Embeddings,
+  EmbedOptions,
   LoadOptions,
   LoadProgress,
   MemoryReport,
@@ -60,6 +62,8 @@ export class FakeModel implements Model {
   disposed = false;
   /** Every call of `chat`, in order. */
   readonly calls: { messages: readonly ChatMessage[]; options: ChatOptions }[] = [];
+  /** Every call of `embed`, in order. */
+  readonly embedded: (readonly string[])[] = [];
   memoryCalls = 0;
   contextUsed = 0;
   #isBusy = false;
@@ -128,6 +132,32 @@ export class FakeModel implements Model {
 
   logits(): Promise<Float32Array> {
     return Promise.reject(new WpError('internal', 'The fake has no logits.'));
+  }
+
+  /** Vectors of letters' counts: texts of the same words lie near one another. */
+  async embed(texts: string | readonly string[], { signal }: EmbedOptions = {}): Promise<Embeddings> {
+    await this.options.beforePiece?.(0);
+    signal?.throwIfAborted();
+    if (this.options.failure) throw this.options.failure.error;
+    const list = typeof texts === 'string' ? [texts] : texts;
+    this.embedded.push(list);
+    const data = new Float32Array(list.length * 26);
+    list.forEach((text, i) => {
+      const row = data.subarray(i * 26, (i + 1) * 26);
+      for (const letter of text.toLowerCase()) if (letter >= 'a' && letter <= 'z') row[letter.charCodeAt(0) - 97]! += 1;
+      const length = Math.hypot(...row) || 1;
+      row.forEach((count, j) => (row[j] = count / length));
+    });
+    const vectors = list.map((_, i) => data.subarray(i * 26, (i + 1) * 26));
+    return { data, dimensions: 26, vectors, tokens: list.length, truncated: [] };
+  }
+
+  classify(): Promise<never> {
+    return Promise.reject(new WpError('internal', 'The fake has no classes.'));
+  }
+
+  rerank(): Promise<never> {
+    return Promise.reject(new WpError('internal', 'The fake ranks nothing.'));
   }
 
   memory(): Promise<MemoryReport> {

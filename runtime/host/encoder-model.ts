@@ -1,0 +1,236 @@
+// Loading a text encoder: what load.ts does for a model that writes, for one that reads. Reached by a dynamic import when
+// config.json names no decoder.
+
+import type { EncoderProgram } from '../backends/backend.ts';
+import { detectCapabilities } from '../capabilities/detect.ts';
+import { throwIfAborted, WpError } from '../errors.ts';
+import { readGenerationDefaults } from '../generation/options.ts';
+import { countParameters } from '../graph/sizes.ts';
+import type { ModelFiles } from '../loading/model-files.ts';
+import type { LoadProgressTracker } from '../loading/progress.ts';
+import { ENCODER_MODEL_TYPES, readEncoder, type TextEncoder } from '../models/encoders/index.ts';
+import { FAMILIES } from '../models/index.ts';
+import { planModel } from '../planning/plan.ts';
+import { isRecord } from '../processing/json.ts';
+import { readSequenceTemplate } from '../processing/sequence-template.ts';
+import { createTokenizer } from '../processing/tokenizer.ts';
+import { libraryFor } from '../processing/tokenizer-library.ts';
+import type { LoadRequest } from '../protocol/messages.ts';
+import { poolingFolder, readEmbeddingConfig, type EmbeddingConfig } from '../tasks/embedding-config.ts';
+import { EncoderSession } from '../tasks/encoder-session.ts';
+import type { EncoderInfo, ModelInfo } from '../types.ts';
+import { openCheckpoint } from '../weights/checkpoint.ts';
+import { createWeightSource, type WeightSource } from '../weights/weight-source.ts';
+import { planSteps } from './encoder-plan.ts';
+import type { LoadContext } from './load.ts';
+import { LoadedEncoder } from './loaded-encoder.ts';
+import type { ModelDescription } from './model-description.ts';
+
+export interface EncoderLoad {
+  request: LoadRequest;
+  context: LoadContext;
+  description: ModelDescription;
+  files: ModelFiles;
+  progress: LoadProgressTracker;
+  /** The source's files again, after a lost device. */
+  openFiles: () => Promise<ModelFiles>;
+}
+
+/** Loads a text encoder. Rejects as `load` does. */
+export async function loadEncoder(load: EncoderLoad): Promise<LoadedEncoder> {
+  const { request, context, description, files, progress } = load;
+  const { signal } = context;
+  const { modelType, encoder } = readTextEncoder(description.config);
+  const sentences = await readSentenceFiles(files, signal);
+  const checkpoint = await openCheckpoint(files, signal);
+  const isRanked = encoder.config.head?.of === 'sequence';
+  const graph = encoder.graph({
+    outputs: isRanked ? ['embedding', 'logits'] : ['embedding'],
+    pooling: sentences.pooling,
+    // The host does it, after it has cut the vectors to the dimensions that were asked for.
+    normalize: false,
+    tensorNames: new Set(checkpoint.tensors.keys()),
+  });
+  const weights = createWeightSource(checkpoint, graph);
+  const capabilities = await detectCapabilities();
+  const modelTokens = longestText(encoder, sentences, description.tokenizerConfig);
+  const plan = planModel({
+    graph,
+    capabilities,
+    wishes: { ...request, precision: precisionName(request) },
+    model: {
+      maxContextLength: modelTokens,
+      storedFormats: new Map(graph.weights.map((weight) => [weight.name, weights.storedFormat(weight)])),
+    },
+  });
+  const maxTokens = request.contextLength ?? modelTokens;
+  const padded = encoder.config.paddedLength ?? 0;
+  const steps = planSteps(graph, plan, Math.max(maxTokens, padded), capabilities, request.memoryLimitBytes);
+  const tokenizer = createTokenizer(
+    description.tokenizer,
+    description.tokenizerConfig,
+    await libraryFor(description.tokenizer),
+  );
+  const template = readSequenceTemplate(description.tokenizer);
+  throwIfAborted(signal);
+
+  const createProgram = async (from: WeightSource, until: AbortSignal | undefined): Promise<EncoderProgram> => {
+    const backend = await context.backends.get({ name: plan.backend, threads: plan.threads });
+    if (!backend.compileEncoder) {
+      throw new WpError('unsupported-operation', `The backend ${backend.name} does not run encoders.`, '', {});
+    }
+    const { maxTokens: tokens, maxOutputs } = steps;
+    const program = await backend.compileEncoder(graph, { formats: plan.formats, maxTokens: tokens, maxOutputs });
+    try {
+      for await (const { name, matrix } of from.stream(plan.formats, until)) await program.setWeight(name, matrix);
+      progress.enter('compiling');
+      await program.ready();
+      throwIfAborted(until);
+      return program;
+    } catch (thrown) {
+      program.dispose();
+      throw thrown;
+    }
+  };
+  const recover = async (): Promise<EncoderProgram> => {
+    const again = await load.openFiles();
+    try {
+      return await createProgram(createWeightSource(await openCheckpoint(again), graph), undefined);
+    } finally {
+      await again.close();
+    }
+  };
+
+  for (const [name, bytes] of weights.bytesByFile) progress.expect(name, bytes);
+  progress.totalIsKnown();
+  progress.enter('downloading');
+  const program = await createProgram(weights, signal);
+  const backend = await context.backends.get({ name: plan.backend, threads: plan.threads });
+  const encoderInfo = describe(encoder, sentences, maxTokens, description.config);
+  const { backend: name, precision, bitsPerWeight, threads, reasons } = plan;
+  const info: ModelInfo = {
+    source: typeof request.source === 'string' ? request.source : files.description,
+    modelType,
+    parameters: countParameters(graph),
+    vocabularySize: encoder.config.vocabularySize,
+    layers: encoder.config.layers,
+    maxContextLength: modelTokens,
+    hasChatTemplate: false,
+    encoder: encoderInfo,
+    plan: {
+      backend: name,
+      precision,
+      bitsPerWeight,
+      contextLength: maxTokens,
+      threads,
+      memory: steps.memory,
+      backendDescription: backend.description,
+      downloadBytes: weights.downloadBytes,
+      reasons: [
+        ...reasons.filter(({ topic }) => topic !== 'memory' && topic !== 'prefill' && topic !== 'context'),
+        {
+          topic: 'step',
+          reason: `Up to ${steps.maxOutputs} texts of ${steps.maxTokens} tokens together make one step.`,
+        },
+        ...files.notes(),
+      ],
+    },
+    notice: checkpoint.notice,
+    defaults: readGenerationDefaults(undefined),
+  };
+  progress.enter('ready');
+  return new LoadedEncoder(info, {
+    info: encoderInfo,
+    session: new EncoderSession({
+      encoder,
+      graph,
+      pooling: sentences.pooling,
+      program,
+      maxTokens: steps.maxTokens,
+      maxOutputs: steps.maxOutputs,
+      recover: name === 'webgpu' ? recover : undefined,
+    }),
+    tokenizer,
+    template,
+    lowerCase: sentences.lowerCase,
+  });
+}
+
+function readTextEncoder(config: unknown): { modelType: string; encoder: TextEncoder } {
+  const modelType = (config as { model_type?: unknown }).model_type;
+  if (typeof modelType !== 'string' || !ENCODER_MODEL_TYPES.includes(modelType)) {
+    const allowed = [...FAMILIES.flatMap((family) => family.modelTypes), ...ENCODER_MODEL_TYPES];
+    throw new WpError(
+      'unsupported-architecture',
+      `The model type ${JSON.stringify(modelType)} is not supported; supported: ${allowed.join(', ')}.`,
+      'Choose a model of one of these types.',
+      { actual: modelType, allowed },
+    );
+  }
+  const { text } = readEncoder(config);
+  if (text) return { modelType, encoder: text };
+  throw new WpError(
+    'unsupported-architecture',
+    `A ${modelType} reads images; this version loads encoders of texts only.`,
+    'Choose a text encoder (bert, mpnet, xlm-roberta, …) or a chat model.',
+    { actual: modelType },
+  );
+}
+
+async function readSentenceFiles(files: ModelFiles, signal: AbortSignal): Promise<EmbeddingConfig> {
+  const json = async (name: string): Promise<unknown> => (await files.open(name, signal))?.readJson(signal);
+  const modules = await json('modules.json');
+  // Without modules.json it is no folder of sentence-transformers, and has none of the others.
+  if (modules === undefined) return readEmbeddingConfig({} as never);
+  const folder = poolingFolder(modules);
+  const [pooling, sentenceTransformers, transformer] = await Promise.all([
+    folder === undefined ? undefined : json(folder === '' ? 'config.json' : `${folder}/config.json`),
+    json('config_sentence_transformers.json'),
+    json('sentence_bert_config.json'),
+  ]);
+  return readEmbeddingConfig({ modules, pooling, sentenceTransformers, transformer });
+}
+
+/** The least of what positions, tokenizer and sentence-transformers allow. */
+function longestText({ config }: TextEncoder, { maxTokens }: EmbeddingConfig, tokenizerConfig: unknown): number {
+  const limit = isRecord(tokenizerConfig) ? tokenizerConfig.model_max_length : undefined;
+  const limits = [config.maxTokens, maxTokens ?? (typeof limit === 'number' && limit >= 1 ? limit : Infinity)];
+  return Math.min(...limits);
+}
+
+function precisionName({ precision }: LoadRequest) {
+  if (typeof precision !== 'object') return precision;
+  throw new WpError(
+    'invalid-argument',
+    'Bits for each role are not supported for encoders yet.',
+    'Pass "f16", "8bit", "4bit" or "auto".',
+    { actual: precision },
+  );
+}
+
+function describe(
+  { config, widths }: TextEncoder,
+  { pooling, normalize, prompts, defaultPrompt, similarity }: EmbeddingConfig,
+  maxTokens: number,
+  configJson: unknown,
+): EncoderInfo {
+  const labels = config.head?.of === 'sequence' ? labelNames(configJson, config.head.labels) : [];
+  return {
+    tasks: labels.length === 0 ? ['embed'] : labels.length === 1 ? ['embed', 'rerank'] : ['embed', 'classify'],
+    dimensions: pooling ? widths.hidden : widths.embedding,
+    maxTokens,
+    pooling:
+      pooling ?? (widths.embedding === widths.pooled && config.pooler?.activation === undefined ? 'pooler' : 'mean'),
+    normalize,
+    prompts,
+    defaultPrompt,
+    similarity,
+    labels,
+    isMultiLabel: (configJson as { problem_type?: unknown }).problem_type === 'multi_label_classification',
+  };
+}
+
+function labelNames(configJson: unknown, count: number): string[] {
+  const names = (configJson as { id2label?: Record<string, unknown> }).id2label ?? {};
+  return Array.from({ length: count }, (_, i) => String(names[i] ?? `LABEL_${i}`));
+}

@@ -1,0 +1,82 @@
+// A text encoder that is ready, on the worker's side. What only a model that writes can do is refused, by naming what this one can.
+
+import { WpError } from '../errors.ts';
+import type { EncodeRequest, EncodeResult } from '../protocol/messages.ts';
+import { classify, rerank } from '../tasks/classify.ts';
+import { embed } from '../tasks/embed.ts';
+import type { RunOptions } from '../tasks/encoder-session.ts';
+import type { EncoderTextModel } from '../tasks/text-model.ts';
+import type { MemoryReport, ModelInfo } from '../types.ts';
+import type { HostedModel } from './loaded-model.ts';
+
+export class LoadedEncoder implements HostedModel {
+  readonly #disposal = new AbortController();
+  readonly tuningSignal = this.#disposal.signal;
+  readonly #model: EncoderTextModel;
+
+  constructor(
+    readonly info: ModelInfo,
+    model: EncoderTextModel,
+  ) {
+    this.#model = model;
+  }
+
+  /** Rejects with an AbortError when `run.signal` aborts or the model is disposed. */
+  encode({ call }: EncodeRequest, run: RunOptions): Promise<EncodeResult> {
+    const signal = run.signal ? AbortSignal.any([run.signal, this.#disposal.signal]) : this.#disposal.signal;
+    const options = { ...run, signal };
+    if (call.task === 'embed') return embed(this.#model, call.texts, call.options, options);
+    if (call.task === 'classify') return classify(this.#model, call.texts, options);
+    return rerank(this.#model, call.query, call.documents, options);
+  }
+
+  generate(): never {
+    throw this.#cannot('chat');
+  }
+
+  tokenize(text: string): number[] {
+    return this.#model.tokenizer.encode(text, { addSpecialTokens: false });
+  }
+
+  logits(): never {
+    throw this.#cannot('predict tokens');
+  }
+
+  memory(): MemoryReport {
+    const use = this.#model.session.program.memory();
+    const { weights, keyValueCache, activations, other } = use;
+    return {
+      planned: this.info.plan.memory,
+      actual: { ...use, total: weights + keyValueCache + activations + other },
+      contextUsed: 0,
+      contextLength: this.#model.info.maxTokens,
+    };
+  }
+
+  benchmark(): never {
+    throw this.#cannot('write, which is what benchmark() measures');
+  }
+
+  tune(): never {
+    throw this.#cannot('be tuned yet');
+  }
+
+  stopTuning(): void {
+    // Nothing is ever tuned.
+  }
+
+  async dispose(): Promise<void> {
+    this.#disposal.abort();
+    await this.#model.session.dispose();
+  }
+
+  #cannot(what: string): WpError {
+    const { tasks } = this.#model.info;
+    return new WpError(
+      'unsupported-operation',
+      `A ${this.info.modelType} cannot ${what}: it encodes texts. It can ${tasks.join(' and ')}.`,
+      `Call ${tasks.map((task) => `model.${task}()`).join(' or ')}, or load a model that writes.`,
+      { modelType: this.info.modelType, allowed: tasks },
+    );
+  }
+}

@@ -1,0 +1,134 @@
+// Texts through an encoder's program, in steps: texts of like length together, as many as a step has room for. Each call gets its
+// rows back in the order of its texts.
+
+import type { EncoderProgram } from '../backends/backend.ts';
+import { throwIfAborted, WpError } from '../errors.ts';
+import { nextTask } from '../generation/event-loop.ts';
+import type { Pooling, TextEncoder, TextSequence } from '../models/encoders/index.ts';
+
+export interface EncoderSessionParts {
+  encoder: TextEncoder;
+  graph: ReturnType<TextEncoder['graph']>;
+  pooling: Pooling | undefined;
+  program: EncoderProgram;
+  /** What the program was compiled for: tokens of a step, texts of a step. */
+  maxTokens: number;
+  maxOutputs: number;
+  /** Makes a new program after a lost device; undefined where none can be lost. */
+  recover: (() => Promise<EncoderProgram>) | undefined;
+}
+
+export interface RunOptions {
+  signal?: AbortSignal | undefined;
+  /** After each step: texts that are done, of how many. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+export class EncoderSession {
+  readonly #parts: EncoderSessionParts;
+  #program: EncoderProgram;
+  #isDisposed = false;
+  /** Calls wait for one another between steps only: a long one does not keep a short one waiting for its end. */
+  #lastStep: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: EncoderSessionParts) {
+    this.#parts = parts;
+    this.#program = parts.program;
+  }
+
+  get program(): EncoderProgram {
+    return this.#program;
+  }
+
+  /**
+   * An output of one row a text, [texts × width]. Rejects with an AbortError, `invalid-argument` for texts that do not fit,
+   * `disposed` and `device-lost`.
+   */
+  async run(
+    texts: readonly TextSequence[],
+    output: string,
+    { signal, onProgress }: RunOptions = {},
+  ): Promise<Float32Array<ArrayBuffer>> {
+    throwIfAborted(signal);
+    let rows = new Float32Array(0);
+    let done = 0;
+    for (const step of planSteps(
+      texts.map((text) => this.#lengthOf(text)),
+      this.#parts,
+    )) {
+      const { encoder, graph, pooling } = this.#parts;
+      const inputs = encoder.inputs(
+        graph,
+        step.map((i) => texts[i]!),
+        pooling,
+      );
+      const numbers = (await this.#step(inputs, signal))[output];
+      if (!numbers) throw new WpError('internal', `The program has no output ${output}.`);
+      const width = numbers.length / step.length;
+      if (done === 0) rows = new Float32Array(texts.length * width);
+      step.forEach((text, row) => rows.set(numbers.subarray(row * width, (row + 1) * width), text * width));
+      done += step.length;
+      onProgress?.(done, texts.length);
+      // Where an abort arrives.
+      await nextTask();
+      throwIfAborted(signal);
+    }
+    return rows;
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    await this.#lastStep.catch(() => undefined); // its caller hears of it
+    this.#program.dispose();
+  }
+
+  #step(
+    inputs: Parameters<EncoderProgram['run']>[0],
+    signal: AbortSignal | undefined,
+  ): ReturnType<EncoderProgram['run']> {
+    const step = this.#lastStep
+      .catch(() => undefined)
+      .then(async () => {
+        throwIfAborted(signal);
+        if (this.#isDisposed)
+          throw new WpError('disposed', 'This model has been disposed.', 'Load it again with loadModel().');
+        try {
+          return await this.#program.run(inputs);
+        } catch (thrown) {
+          const { recover } = this.#parts;
+          if (!(thrown instanceof WpError && thrown.code === 'device-lost') || !recover) throw thrown;
+          this.#program.dispose();
+          this.#program = await recover();
+          return this.#program.run(inputs);
+        }
+      });
+    this.#lastStep = step;
+    return step;
+  }
+
+  #lengthOf({ ids }: TextSequence): number {
+    return Math.max(ids.length, this.#parts.encoder.config.paddedLength ?? 0);
+  }
+}
+
+/** Steps of texts' indices, longest texts first: what does not fit the memory fails at once. */
+export function planSteps(
+  lengths: readonly number[],
+  { maxTokens, maxOutputs }: Pick<EncoderSessionParts, 'maxTokens' | 'maxOutputs'>,
+): number[][] {
+  const order = lengths.map((_, i) => i).sort((a, b) => lengths[b]! - lengths[a]!);
+  const steps: number[][] = [];
+  let tokens = Infinity;
+  for (const i of order) {
+    tokens += lengths[i]!;
+    const step = steps.at(-1);
+    if (step && tokens <= maxTokens && step.length < maxOutputs) {
+      step.push(i);
+      continue;
+    }
+    steps.push([i]);
+    tokens = lengths[i]!;
+  }
+  return steps;
+}
