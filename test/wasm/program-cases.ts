@@ -21,6 +21,7 @@ export const PROGRAM_CASES: readonly ProgramCase[] = [
   { name: 'biases, untied output', decoder: { hasBias: true, isTied: false }, format: 'q4g32' },
   { name: 'query and key norms, gelu', decoder: { hasQueryKeyNorm: true, activation: 'gelu-tanh' }, format: 'q8g32' },
   { name: 'window', decoder: { window: 9 }, format: 'f32' },
+  { name: 'values apart', decoder: { hasValuesApart: true, hasBias: true }, format: 'q8g32' },
   { name: 'seven queries a key', decoder: { heads: 14, keyValueHeads: 2, headDim: 64 }, format: 'q4g32' },
   { name: 'odd widths', decoder: { columns: 44, width: 52, headDim: 12, vocabulary: 47 }, format: 'f16' },
 ];

@@ -9,12 +9,13 @@ import { Arena } from './arena.ts';
 import {
   attentionScratchBytes,
   BLOCK_ROWS,
+  expectHeadDim,
   PARAMETERS_ADDRESS,
   POSITION_BLOCK,
   RECORD_BYTES,
+  type RecordField,
   STEP_ADDRESS,
   STEP_FIELDS,
-  type RecordField,
 } from './layouts.ts';
 import type { KernelBuild } from './kernels.ts';
 import { meetingsForOneToken, type Touched } from './meetings.ts';
@@ -227,7 +228,7 @@ class Compiler {
       case 'rotaryCache': {
         const { heads, keyValueHeads, headDim, keyState, valueState, queryNorm, keyNorm, epsilon } =
           operation.attributes;
-        this.#expectHeadDim(headDim);
+        expectHeadDim(headDim);
         const rotary = operation.inputs.at(-1)!;
         const states = [this.#state(keyState), this.#state(valueState)];
         // Keys are rotated where they stand.
@@ -251,7 +252,7 @@ class Compiler {
       }
       case 'attention': {
         const { heads, keyValueHeads, headDim, scale, window, keyState, valueState } = operation.attributes;
-        this.#expectHeadDim(headDim);
+        expectHeadDim(headDim);
         const touched = touch({ by: 'thread' }, this.#scratch);
         const reads = [...touched.reads, this.#state(keyState), this.#state(valueState)];
         this.#call(operation.op, 'attention', { ...touched, reads, readsItsOwn: true }, [
@@ -385,16 +386,6 @@ class Compiler {
     const [first, ...others] = inputs.slice(0, -1).map((id) => this.#address(id));
     if (others.length > 0) return [first!, ...others, 0];
     return [first!, first! + queryBytes, first! + queryBytes + keyBytes, queryBytes + 2 * keyBytes];
-  }
-
-  #expectHeadDim(headDim: number): void {
-    if (headDim % 4 === 0) return;
-    throw new WpError(
-      'unsupported-operation',
-      `The WASM backend's attention needs heads of a multiple of 4 numbers, not ${headDim}.`,
-      'Use another backend for this model.',
-      { actual: headDim },
-    );
   }
 }
 

@@ -1,6 +1,8 @@
 // Where things stand in linear memory that both sides know: the JavaScript twin of assembly/parameters.ts. Every field of a
 // record takes four bytes; a record is written by listing its fields in the order of the kernel's class.
 
+import { WpError } from '../../errors.ts';
+
 /** Sizes of the step that runs now (class Step). */
 export const STEP_ADDRESS = 64;
 export const STEP_FIELDS = { tokens: STEP_ADDRESS, past: STEP_ADDRESS + 4, outputs: STEP_ADDRESS + 8 } as const;
@@ -45,4 +47,15 @@ export function writeRecord(view: DataView, address: number, fields: readonly Re
     if (typeof field === 'number') view.setUint32(address + 4 * i, field, true);
     else view.setFloat32(address + 4 * i, field.f32, true);
   });
+}
+
+/** Throws `unsupported-operation` for heads that attention cannot read by vectors of four. */
+export function expectHeadDim(headDim: number): void {
+  if (headDim % 4 === 0) return;
+  throw new WpError(
+    'unsupported-operation',
+    `The WASM backend's attention needs heads of a multiple of 4 numbers, not ${headDim}.`,
+    'Use another backend for this model.',
+    { actual: headDim },
+  );
 }
