@@ -7,10 +7,13 @@
 //   transformers.js calls q8, and onnxruntime's fastest on a CPU. Activations f32.
 // - q8-blocks: MatMulNBits of 8 bits, blocks of 32: what a GPU can run.
 //
+// Inputs come in two forms: as few as the bench needs, lengths as numbers ('lengths'), or what transformers.js feeds, an
+// attention mask and a cache by its names ('transformers'), from which the graph derives the lengths, as published ones do.
+//
 // All large constants are the beginning of one of two external files, which is why a model of any size takes the memory of
 // its largest tensor here; onnxruntime copies each constant, so it works on as many bytes as with weights that differ.
 
-import { OnnxGraph } from './onnx-file.mjs';
+import { ONNX_TYPE, OnnxGraph } from './onnx-file.mjs';
 import { CODES, SCALES, scalesAsFloat32 } from './noise.mjs';
 
 const BLOCK = 32;
@@ -25,12 +28,13 @@ const INT8_ACTIVATIONS = 4;
 
 /**
  * @param {import('./shapes.mjs').BenchShape} shape
- * @param {{ weights: OnnxWeights, activations?: 'float32' | 'float16', contextLength: number }} options
+ * @param {{ weights: OnnxWeights, activations?: 'float32' | 'float16', contextLength: number,
+ *   inputs?: 'lengths' | 'transformers' }} options
  * @returns {{ model: Uint8Array, externalData: { path: string, data: Uint8Array }[], weightBytesPerToken: number }}
  *   `weightBytesPerToken`: what a decoded token reads, beside one row of the embedding
  */
-export function onnxDecoder(shape, { weights, activations = 'float32', contextLength }) {
-  return new DecoderWriter(shape, weights, activations, contextLength).write();
+export function onnxDecoder(shape, { weights, activations = 'float32', contextLength, inputs = 'lengths' }) {
+  return new DecoderWriter(shape, weights, activations, contextLength, inputs).write();
 }
 
 class DecoderWriter {
@@ -39,25 +43,26 @@ class DecoderWriter {
   #weights;
   #float;
   #contextLength;
+  #inputs;
   /** Of the external files. */
   #codeBytes = 0;
   #scaleBytes = 0;
   #bytesPerToken = 0;
 
-  constructor(shape, weights, activations, contextLength) {
+  constructor(shape, weights, activations, contextLength, inputs) {
     if (weights === 'q8' && activations !== 'float32') throw new Error('DynamicQuantizeMatMul takes f32 only.');
     this.#shape = shape;
     this.#weights = weights;
     this.#float = activations;
     this.#contextLength = contextLength;
+    this.#inputs = inputs;
   }
 
   write() {
     const graph = this.#graph;
     const { vocabulary, hidden, layers } = this.#shape;
-    const ids = graph.input({ name: 'input_ids', type: 'int64', dims: ['batch', 'tokens'] });
-    graph.input({ name: 'last_position', type: 'int32', dims: ['batch'] });
-    graph.input({ name: 'total_length', type: 'int32', dims: [] });
+    const ids = graph.input({ name: 'input_ids', type: 'int64', dims: ['batch_size', 'tokens'] });
+    this.#lengths();
     this.#rotary();
     let residual = this.#embedding(ids);
     let update;
@@ -76,7 +81,7 @@ class DecoderWriter {
       this.#integers('slice_axis', 1),
     ]);
     this.#linear('lm_head', row, vocabulary, hidden, { output: 'logits' });
-    graph.output({ name: 'logits', type: this.#float, dims: ['batch', 1, vocabulary] });
+    graph.output({ name: 'logits', type: this.#float, dims: ['batch_size', 1, vocabulary] });
     return {
       model: graph.file(),
       externalData: [
@@ -87,6 +92,23 @@ class DecoderWriter {
     };
   }
 
+  /** `last_position` and `total_length`, as inputs or out of an attention mask [batch_size, total]. */
+  #lengths() {
+    const graph = this.#graph;
+    if (this.#inputs === 'lengths') {
+      graph.input({ name: 'last_position', type: 'int32', dims: ['batch_size'] });
+      graph.input({ name: 'total_length', type: 'int32', dims: [] });
+      return;
+    }
+    const mask = graph.input({ name: 'attention_mask', type: 'int64', dims: ['batch_size', 'total'] });
+    const one = this.#integers('one', 1);
+    const seen = graph.node('ReduceSum', [mask, one], { keepdims: 0 });
+    graph.node('Cast', [graph.node('Sub', [seen, one])], { to: ONNX_TYPE.int32 }, ['last_position']);
+    const scalarOne = graph.constant('scalar_one', 'int64', [], new Uint8Array(new BigInt64Array([1n]).buffer));
+    const total = graph.node('Gather', [graph.node('Shape', [mask]), scalarOne], { axis: 0 });
+    graph.node('Cast', [total], { to: ONNX_TYPE.int32 }, ['total_length']);
+  }
+
   #attention(layer, input) {
     const graph = this.#graph;
     const { hidden, heads, keyValueHeads, headDim, attentionBias } = this.#shape;
@@ -95,14 +117,14 @@ class DecoderWriter {
     if (attentionBias) packed = graph.node('Add', [packed, this.#floats(`qkv_bias_${layer}`, [rows], () => 0)]);
     const cache = ['key', 'value'].map((part) =>
       graph.input({
-        name: `past.${layer}.${part}`,
+        name: `${this.#inputs === 'lengths' ? 'past' : 'past_key_values'}.${layer}.${part}`,
         type: this.#float,
-        dims: ['batch', keyValueHeads, 'past', headDim],
+        dims: ['batch_size', keyValueHeads, 'past', headDim],
       }),
     );
     const present = ['key', 'value'].map((part) => `present.${layer}.${part}`);
     for (const name of present) {
-      graph.output({ name, type: this.#float, dims: ['batch', keyValueHeads, 'total', headDim] });
+      graph.output({ name, type: this.#float, dims: ['batch_size', keyValueHeads, 'total', headDim] });
     }
     const attended = graph.node(
       'GroupQueryAttention',

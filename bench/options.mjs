@@ -12,7 +12,8 @@ export const HELP = `npm run bench -- [options]
   --precision P      2bit | 3bit | 4bit | 8bit | f16 | auto (default auto; shapes: 4bit, the default, or other bits)
   --threads N        threads of the WASM backend and of the peers (default 1)
   --in WHERE         chromium | firefox | node, or page: prints an address to open in any browser (default chromium)
-  --peer LIST        measure these too, in the same page and run: wllama, ort (with --shape, or for wp:fable-25m)
+  --peer LIST        measure these too, in the same page and run: wllama, ort, transformers.js (with --shape, or
+                     for wp:fable-25m); the last is fetched by npm into build/peers when it is first asked for
   --gguf PATH        wllama's file, where --model is not of a shape of ours
   --prompt N         prompt tokens (default 512)
   --decode N         decoded tokens (default 128)
@@ -29,7 +30,7 @@ const CHOICES = {
   backend: ['webgpu', 'wasm', 'auto'],
   precision: ['2bit', '3bit', '4bit', '8bit', 'f16', 'auto'],
   in: ['chromium', 'firefox', 'node', 'page'],
-  peer: ['wllama', 'ort'],
+  peer: ['wllama', 'ort', 'transformers.js'],
 };
 
 /** A mistake in the options: the message is for the person who wrote them. */
@@ -113,7 +114,8 @@ export function readOptions(args) {
   if (options.plainSimd && options.in === 'node') throw new OptionError('--plain-simd is for browsers, not --in node');
   if (options.gguf && !existsSync(options.gguf)) throw new OptionError(`${options.gguf} does not exist`);
   if (!options.peerShape) {
-    if (options.peers.includes('ort')) throw new OptionError('--peer ort needs --shape: its weights are made here');
+    const synthetic = options.peers.find((peer) => peer !== 'wllama');
+    if (synthetic) throw new OptionError(`--peer ${synthetic} needs --shape: its weights are made here`);
     if (options.peers.includes('wllama') && !options.gguf) {
       throw new OptionError('--peer wllama needs --shape, or --gguf with the file of --model');
     }

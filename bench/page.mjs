@@ -17,6 +17,7 @@ const ENGINES = {
   },
   wllama: async (run) => (await import('./peers/wllama.mjs')).measureWllama(run, log),
   'onnxruntime-web': async (run) => (await import('./peers/onnxruntime.mjs')).measureOnnxRuntime(run, log),
+  'transformers.js': async (run) => (await import('./peers/transformers.mjs')).measureTransformers(run, log),
 };
 
 async function limitsOf(job) {

@@ -4,6 +4,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { basename, dirname, resolve } from 'node:path';
+import { FETCHED_PEERS, fetchPeer } from './fetch-peer.mjs';
 import { runInBrowser } from './in-browser.mjs';
 import { wasmReadLimit } from './limits.mjs';
 import { measure } from './measure.mjs';
@@ -36,16 +37,14 @@ function runsOf(options, source) {
   const peer = { threads, backend, shape: options.peerShape, ...sizes };
   // 8 bits are onnxruntime's faster way on a CPU, even where 4 bits are asked for: the better of the two counts.
   const onnxWeights = bits === 8 ? ['q8'] : backend === 'webgpu' ? ['q4'] : ['q4', 'q8'];
+  const ofOnnx = (engine) =>
+    onnxWeights.map((weights) => ({ ...peer, engine, title: `${engine} ${weights}`, weights }));
   const peers = {
     wllama: options.gguf
       ? [{ ...peer, engine: 'wllama', gguf: '/bench-job/gguf', precision: basename(options.gguf, '.gguf') }]
       : [{ ...peer, engine: 'wllama', bits: Math.max(4, bits) }],
-    ort: onnxWeights.map((weights) => ({
-      ...peer,
-      engine: 'onnxruntime-web',
-      title: `onnxruntime-web ${weights}`,
-      weights,
-    })),
+    ort: ofOnnx('onnxruntime-web'),
+    'transformers.js': ofOnnx('transformers.js'),
   };
   return [ours, ...options.peers.flatMap((name) => peers[name])];
 }
@@ -70,6 +69,7 @@ async function measured(options) {
   const shape = options.shape && SHAPES[options.shape];
   const files = shape && (await serveFiles(safetensorsFolder(shape, options.bits)));
   try {
+    for (const peer of options.peers) if (Object.hasOwn(FETCHED_PEERS, peer)) await fetchPeer(peer);
     const runs = runsOf(options, files?.url ?? options.model);
     const answer = options.in === 'node' ? await inNode(runs[0]) : await inBrowser(runs, options);
     return {
