@@ -2,18 +2,29 @@
 // line, 130 for Ctrl-C.
 
 import { readFileSync } from 'node:fs';
-import { isAbortError, WpError } from '../runtime/index.ts';
+import { isAbortError, quantize, WpError } from '../runtime/index.ts';
 import { chat, chatHelp, type LoadModel } from './chat.ts';
 import { plan, planHelp } from './plan.ts';
+import { quantizeCommand, quantizeHelp, type Quantize } from './quantize.ts';
 import { suggest } from './suggest.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 
-type Command = (args: readonly string[], terminal: Terminal, load: LoadModel) => Promise<number>;
+type Command = (
+  args: readonly string[],
+  terminal: Terminal,
+  load: LoadModel,
+  quantizeModel: Quantize,
+) => Promise<number>;
 
 const commands: Readonly<Record<string, { run: Command; help: string; description: string }>> = {
   chat: { run: chat, help: chatHelp, description: 'talk with a model in this terminal' },
   plan: { run: plan, help: planHelp, description: 'print how a model runs on this machine, and why' },
+  quantize: {
+    run: (args, terminal, _load, quantizeModel) => quantizeCommand(args, terminal, quantizeModel),
+    help: quantizeHelp,
+    description: 'write a model in fewer bits, as GGUF or safetensors',
+  },
 };
 
 const help = `Usage: wp-models <command> [options]
@@ -22,7 +33,7 @@ Runs machine-learning models on this machine.
 
 Commands:
 ${Object.entries(commands)
-  .map(([name, { description }]) => `  ${name.padEnd(8)}${description}`)
+  .map(([name, { description }]) => `  ${name.padEnd(10)}${description}`)
   .join('\n')}
 
   --help     print this help, or a command's after its name
@@ -36,9 +47,14 @@ function version(): string {
 }
 
 /** @returns the exit code */
-export async function run(args: readonly string[], terminal: Terminal, load: LoadModel): Promise<number> {
+export async function run(
+  args: readonly string[],
+  terminal: Terminal,
+  load: LoadModel,
+  quantizeModel: Quantize = quantize,
+): Promise<number> {
   try {
-    return await dispatch(args, terminal, load);
+    return await dispatch(args, terminal, load, quantizeModel);
   } catch (thrown) {
     terminal.status('');
     if (isAbortError(thrown)) {
@@ -62,7 +78,12 @@ function stackOf(thrown: unknown): string {
   return thrown instanceof Error ? (thrown.stack ?? '') : '';
 }
 
-async function dispatch(args: readonly string[], terminal: Terminal, load: LoadModel): Promise<number> {
+async function dispatch(
+  args: readonly string[],
+  terminal: Terminal,
+  load: LoadModel,
+  quantizeModel: Quantize,
+): Promise<number> {
   const [name, ...rest] = args;
   if (name === undefined) {
     terminal.note(help);
@@ -77,7 +98,7 @@ async function dispatch(args: readonly string[], terminal: Terminal, load: LoadM
     terminal.write(topic ? topic.help : help);
     return 0;
   }
-  return find(name).run(rest, terminal, load);
+  return find(name).run(rest, terminal, load, quantizeModel);
 }
 
 function find(name: string): (typeof commands)[string] {

@@ -15,7 +15,7 @@ import type { Capabilities, LoadOptions, ModelSource } from './types.ts';
 let current: Promise<Connection> | undefined;
 
 /** The page's one worker; started on first use, started anew after it died. */
-function connection(): Promise<Connection> {
+export function connection(): Promise<Connection> {
   current ??= connect();
   return current;
 }

@@ -15,6 +15,7 @@ import type {
   LoadEvent,
   LoadRequest,
   ModelId,
+  QuantizeRequest,
   Reply,
   RuntimeService,
 } from './protocol/messages.ts';
@@ -65,6 +66,12 @@ export class RuntimeHost implements RuntimeService {
     } finally {
       close();
     }
+  }
+
+  /** The code comes with the first call: few pages quantise. */
+  async quantize(request: QuantizeRequest, port: MessagePort): Promise<void> {
+    const { answerQuantize } = await import('./host/quantize/answer.ts');
+    await answerQuantize(request, port, this.#backends);
   }
 
   async encode(request: EncodeRequest, port: MessagePort): Promise<void> {

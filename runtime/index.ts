@@ -2,6 +2,7 @@
 // server-side rendering too.
 
 export { loadModel, detectCapabilities } from './client.ts';
+export { quantize } from './quantize.ts';
 export { tuningResults, resetTuning } from './tuning.ts';
 export { similarity } from './tasks/similarity.ts';
 export { configureRuntime, type RuntimeConfiguration } from './environment.ts';

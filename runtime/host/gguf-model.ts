@@ -11,6 +11,8 @@ import type { ModelDescription } from './model-description.ts';
 export interface OpenedGguf {
   description: ModelDescription;
   checkpoint: Checkpoint;
+  /** The file's metadata as it stands there: for writing another. */
+  readEntries(signal?: AbortSignal): Promise<{ key: string; bytes: Uint8Array }[]>;
   /** Throws `unsupported-config` for a tensor of the file that the graph leaves out. */
   expectAllUsed(graph: Graph): void;
   /** What becomes of the file's types in the planned formats: reasons for the plan. */

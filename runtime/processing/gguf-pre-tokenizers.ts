@@ -68,3 +68,6 @@ export function preTokenizerRules(name: string): PreTokenizerRules {
     { field: 'tokenizer.ggml.pre', actual: name.slice(0, 80), allowed },
   );
 }
+
+/** Names to write, the usual one of several that mean the same first. */
+export const PRE_TOKENIZER_NAMES: readonly string[] = Object.keys(RULES).filter((name) => name !== 'default');

@@ -17,6 +17,10 @@ import type {
   MemoryReport,
   ModelInfo,
   Precision,
+  QuantizationMethod,
+  QuantizationOptions,
+  QuantizePlan,
+  QuantizeProgress,
   TuningOptions,
   TuningReport,
 } from '../types.ts';
@@ -40,6 +44,20 @@ export interface LoadRequest {
   tuning: 'auto' | 'now' | 'off';
 }
 
+export interface QuantizeRequest {
+  /** As in LoadRequest. */
+  source: string | readonly File[];
+  embeddedBase: string;
+  headers: Record<string, string> | undefined;
+  options: QuantizationOptions;
+  output: 'gguf' | 'safetensors';
+  name: string;
+  method: QuantizationMethod;
+  calibration: string | undefined;
+  budgetBytes: number | undefined;
+  threads: number;
+}
+
 export interface GenerateRequest {
   model: ModelId;
   prompt: { messages: readonly ChatMessage[] } | { text: string };
@@ -58,6 +76,24 @@ export type GenerateEvent =
   | { type: 'part'; part: ChatPart }
   | { type: 'failed'; error: WpErrorData }
   | { type: 'aborted'; part: Extract<ChatPart, { done: true }> };
+
+/**
+ * Worker → page on the port of a quantisation. `plan` and `data` are answered: the work waits for it. The last message is `done`,
+ * `failed` or `aborted`.
+ */
+export type QuantizeEvent =
+  | { type: 'progress'; progress: QuantizeProgress }
+  | { type: 'plan'; plan: QuantizePlan }
+  | { type: 'data'; file: string; start: number; bytes: Uint8Array }
+  | { type: 'done' }
+  | { type: 'failed'; error: WpErrorData }
+  | { type: 'aborted' };
+
+/** Page → worker on the port of a quantisation: `bytes` are there already (after `plan`), or were taken (after `data`). */
+export interface QuantizeAnswer {
+  type: 'taken';
+  bytes: number;
+}
 
 /** One call to an encoder. */
 export type EncodeCall =
@@ -89,6 +125,7 @@ export interface RuntimeService {
   capabilities(): Promise<Reply<Capabilities>>;
   load(request: LoadRequest, port: MessagePort): Promise<void>;
   generate(request: GenerateRequest, port: MessagePort): Promise<void>;
+  quantize(request: QuantizeRequest, port: MessagePort): Promise<void>;
   encode(request: EncodeRequest, port: MessagePort): Promise<void>;
   /** Token count of a text, for budgets and tests. */
   tokenize(model: ModelId, text: string): Promise<Reply<number[]>>;

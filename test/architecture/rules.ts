@@ -81,6 +81,7 @@ export const layers: Readonly<Record<string, Layer>> = {
       'runtime/environment.ts',
       'runtime/index.ts',
       'runtime/node-worker.ts',
+      'runtime/quantize.ts',
       'runtime/remote-encoder.ts',
       'runtime/remote-model.ts',
       'runtime/spawned-worker.ts',
@@ -123,9 +124,10 @@ export const layers: Readonly<Record<string, Layer>> = {
   workers: { paths: ['workers/'], allow: ['host', 'protocol'], packages: ['comlink'], node: 'dynamic' },
   components: {
     paths: ['components/'],
-    allow: ['api'],
+    allow: ['api', 'vectorIndex'],
     packages: ['lit', '@lit/context', 'marked', 'dompurify'],
   },
+  vectorIndex: { paths: ['components/internal/vector-index.ts'], allow: [], packages: ['idb-keyval'] },
   cli: { paths: ['cli/'], allow: ['api'], node: 'static' },
 };
 

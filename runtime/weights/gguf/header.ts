@@ -6,7 +6,7 @@ import type { ModelFile } from '../../loading/model-files.ts';
 import { WpError } from '../../errors.ts';
 import { GGML_TYPES, UNREAD_GGML_TYPES, type GgmlType } from '../../quantization/ggml/types.ts';
 import { ByteCursor } from './byte-cursor.ts';
-import { readMetadata, readString, type GgufMetadata } from './metadata.ts';
+import { readMetadata, readString, type EntryPlaces, type GgufMetadata } from './metadata.ts';
 import { corruptGguf, shown, unsupportedGguf } from './refusals.ts';
 
 export interface GgufTensor {
@@ -22,6 +22,7 @@ export interface GgufTensor {
 
 export interface GgufHeader {
   metadata: GgufMetadata;
+  entries: EntryPlaces;
   /** In the order in which they lie in the file. */
   tensors: readonly GgufTensor[];
   /** Where the tensors' bytes begin. */
@@ -57,13 +58,14 @@ export async function readGgufHeader(file: ModelFile, signal?: AbortSignal): Pro
       allowed,
     });
   }
-  const metadata = await readMetadata(cursor, entryCount);
+  const entries: EntryPlaces = new Map();
+  const metadata = await readMetadata(cursor, entryCount, entries);
   const alignment = readAlignment(metadata, file.name);
   const tensors: GgufTensor[] = [];
   for (let i = 0; i < tensorCount; i++) tensors.push(await readTensor(cursor));
   const dataStart = Math.ceil(cursor.position / alignment) * alignment;
   placeTensors(tensors, { file, dataStart, alignment });
-  return { metadata, tensors, dataStart };
+  return { metadata, entries, tensors, dataStart };
 }
 
 async function noGguf(file: ModelFile, signal: AbortSignal | undefined): Promise<WpError> {

@@ -41,7 +41,14 @@ const NUMBER_TYPES: ReadonlyMap<number, NumberType> = new Map([
 /** A key, its type and the shortest value: less than any entry takes. */
 const leastEntryBytes = 8 + 1 + 4 + 1;
 
-export async function readMetadata(cursor: ByteCursor, count: number): Promise<Map<string, GgufValue>> {
+/** Where the bytes of each entry lie in the file, its key included: a writer copies them as they are. */
+export type EntryPlaces = Map<string, { start: number; end: number }>;
+
+export async function readMetadata(
+  cursor: ByteCursor,
+  count: number,
+  places?: EntryPlaces,
+): Promise<Map<string, GgufValue>> {
   const { name: file } = cursor.file;
   if (count > maximumKeys || count * leastEntryBytes > cursor.left) {
     throw corruptGguf(file, `announces ${count} metadata entries; its size allows at most ${allowedCount(cursor)}`, {
@@ -51,11 +58,13 @@ export async function readMetadata(cursor: ByteCursor, count: number): Promise<M
   }
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < count; i++) {
+    const start = cursor.position;
     const key = await readString(cursor, 'a metadata key', maximumKeyBytes);
     if (key === '') throw corruptGguf(file, `has a metadata entry without a name, at byte ${cursor.position}`);
     if (metadata.has(key))
       throw corruptGguf(file, `has the metadata key ${shown(key)} twice`, { key: key.slice(0, 80) });
     metadata.set(key, await readValue(cursor, key));
+    places?.set(key, { start, end: cursor.position });
   }
   return metadata;
 }

@@ -26,6 +26,8 @@ export interface GgufModel {
   /** What the model's config.json would say. */
   config: Record<string, unknown>;
   checkpoint: Checkpoint;
+  /** The metadata of the first file as it stands there, entry by entry. */
+  readEntries(signal?: AbortSignal): Promise<{ key: string; bytes: Uint8Array }[]>;
   /** Throws `unsupported-config` for a tensor that the graph leaves out: it would change what the model computes. */
   expectAllUsed(graph: Graph): void;
   /** What becomes of the file's types in the planned formats. */
@@ -67,9 +69,21 @@ export async function openGguf(files: ModelFiles, signal?: AbortSignal): Promise
     metadata,
     config: config.config,
     checkpoint,
+    readEntries: (until) => readEntries(opened.get(names[0]!)!, headers[0]!, until),
     expectAllUsed: (graph) => expectAllUsed(checkpoint, graph, named),
     conversions: (graph, formats) => conversionReasons(checkpoint, graph, formats),
   };
+}
+
+async function readEntries(
+  file: ModelFile,
+  { entries }: GgufHeader,
+  signal: AbortSignal | undefined,
+): Promise<{ key: string; bytes: Uint8Array }[]> {
+  const ends = [...entries.values()].map(({ end }) => end);
+  if (ends.length === 0) return [];
+  const bytes = await file.readRange(0, Math.max(...ends), signal);
+  return [...entries].map(([key, { start, end }]) => ({ key, bytes: bytes.subarray(start, end) }));
 }
 
 /** Read apart from the weights, or of no use here: the angles of old files are computed. */

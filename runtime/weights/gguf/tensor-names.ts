@@ -30,10 +30,34 @@ export function checkpointName(ggufName: string): string | undefined {
   return `model.layers.${layer[1]}.${LAYER_NAMES[layer[2]!]}.${layer[3]}`;
 }
 
+const GGUF_NAMES: ReadonlyMap<string, string> = new Map([
+  ...Object.entries(OUTER_NAMES).map(([gguf, name]) => [name, gguf] as const),
+  ...Object.entries(LAYER_NAMES).map(([gguf, name]) => [name, gguf] as const),
+]);
+
+/** The other way round: GGUF's name of a decoder's tensor, or undefined when it has none. */
+export function ggufName(checkpointName: string): string | undefined {
+  const outer = GGUF_NAMES.get(checkpointName);
+  if (outer !== undefined) return outer;
+  const layer = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(checkpointName);
+  const name = layer && GGUF_NAMES.get(layer[2]!);
+  return name ? `blk.${layer[1]}.${name}.${layer[3]}` : undefined;
+}
+
 /** Which of a layer's projections a tensor belongs to, when its rows may have been reordered. */
 export function rotatedProjection(ggufName: string): 'query' | 'key' | undefined {
   const projection = /^blk\.\d+\.attn_([qk])\.(?:weight|bias)$/.exec(ggufName)?.[1];
   return projection === undefined ? undefined : projection === 'q' ? 'query' : 'key';
+}
+
+/** The inverse of `deinterleavedRows`: where a file keeps a checkpoint's row. */
+export function interleavedRows(rows: number, heads: number): (row: number) => number {
+  const headDim = rows / heads;
+  return (row) => {
+    const within = row % headDim;
+    const half = headDim / 2;
+    return row - within + (within % half) * 2 + Math.floor(within / half);
+  };
 }
 
 /**
