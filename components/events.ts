@@ -1,7 +1,16 @@
 // The events of the elements, with the types of their details. All bubble and cross shadow roots, so that a page can
 // listen once at the top.
 
-import type { ChatMessage, FinishReason, LoadProgress, Model, Timing, Usage, WpError } from '../runtime/index.ts';
+import type {
+  ChatMessage,
+  Embeddings,
+  FinishReason,
+  LoadProgress,
+  Model,
+  Timing,
+  Usage,
+  WpError,
+} from '../runtime/index.ts';
 import type { ModelStatus } from './model-session.ts';
 
 export interface StateDetail {
@@ -32,6 +41,12 @@ export interface WpEventDetails {
   'wp-part': { text: string };
   /** The conversation was cleared. */
   'wp-clear': null;
+  /** The vectors of an element's texts are there. */
+  'wp-vectors': { texts: readonly string[]; embeddings: Embeddings };
+  /** A search has found its results. */
+  'wp-results': { query: string; results: readonly { item: HTMLElement; score: number }[] };
+  /** A result was chosen. */
+  'wp-select': { item: HTMLElement; score: number };
 }
 
 export type WpEventMap = { [Type in keyof WpEventDetails]: CustomEvent<WpEventDetails[Type]> };
@@ -53,5 +68,8 @@ declare global {
     'wp-message': WpEventMap['wp-message'];
     'wp-part': WpEventMap['wp-part'];
     'wp-clear': WpEventMap['wp-clear'];
+    'wp-vectors': WpEventMap['wp-vectors'];
+    'wp-results': WpEventMap['wp-results'];
+    'wp-select': WpEventMap['wp-select'];
   }
 }

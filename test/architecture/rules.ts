@@ -128,6 +128,7 @@ export const layers: Readonly<Record<string, Layer>> = {
     packages: ['lit', '@lit/context', 'marked', 'dompurify'],
   },
   vectorIndex: { paths: ['components/internal/vector-index.ts'], allow: [], packages: ['idb-keyval'] },
+  vectorIndex: { paths: ['components/internal/vector-index.ts'], allow: [], packages: ['idb-keyval'] },
   cli: { paths: ['cli/'], allow: ['api'], node: 'static' },
 };
 

@@ -4,6 +4,7 @@ import { expect } from '@esm-bundle/chai';
 import { render } from 'lit';
 import type { Story, StoryMeta } from '../../stories/story.ts';
 import * as chat from '../../stories/wp-chat.stories.ts';
+import * as embed from '../../stories/wp-embed.stories.ts';
 import * as meter from '../../stories/wp-memory-meter.stories.ts';
 import * as model from '../../stories/wp-model.stories.ts';
 import { expectAccessible, mount, rendered, removeMounted } from './support.ts';
@@ -16,7 +17,7 @@ describe('stories', () => {
     document.documentElement.style.colorScheme = '';
   });
 
-  for (const { default: meta, ...stories } of [chat, meter, model] as unknown as StoryFile[]) {
+  for (const { default: meta, ...stories } of [chat, embed, meter, model] as unknown as StoryFile[]) {
     for (const [name, story] of Object.entries(stories) as [string, Story][]) {
       for (const theme of ['light', 'dark'] as const) {
         it(`${meta.title}: ${story.name ?? name}, ${theme}`, async () => {
@@ -26,7 +27,7 @@ describe('stories', () => {
           try {
             render(story.render(), canvasElement);
             await story.play?.({ canvasElement });
-            for (const themed of canvasElement.querySelectorAll('wp-chat, wp-memory-meter, wp-model')) {
+            for (const themed of canvasElement.querySelectorAll('wp-chat, wp-embed, wp-memory-meter, wp-model')) {
               if (!themed.hasAttribute('theme')) themed.setAttribute('theme', theme);
             }
             await rendered();
