@@ -87,7 +87,7 @@ export const layers: Readonly<Record<string, Layer>> = {
       'runtime/spawned-worker.ts',
       'runtime/tuning.ts',
     ],
-    allow: ['errors', 'types', 'protocol', 'completions', 'tuningStore'],
+    allow: ['errors', 'types', 'protocol', 'completions', 'evaluation', 'tuningStore'],
     packages: ['comlink'],
     node: 'dynamic',
   },
@@ -127,7 +127,6 @@ export const layers: Readonly<Record<string, Layer>> = {
     allow: ['api', 'vectorIndex'],
     packages: ['lit', '@lit/context', 'marked', 'dompurify'],
   },
-  vectorIndex: { paths: ['components/internal/vector-index.ts'], allow: [], packages: ['idb-keyval'] },
   vectorIndex: { paths: ['components/internal/vector-index.ts'], allow: [], packages: ['idb-keyval'] },
   cli: { paths: ['cli/'], allow: ['api'], node: 'static' },
 };
