@@ -1,12 +1,14 @@
 // The options of `npm run bench`, read and checked.
 
 import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { SHAPES } from './shapes.mjs';
 
 export const HELP = `npm run bench -- [options]
 
-  --model SRC        what to load (default wp:fable-25m)
+  --model SRC        what to load: wp:…, an address, or a file or folder anywhere on this machine
+                     (default wp:fable-25m)
   --shape NAME       random weights of a published shape instead: ${Object.keys(SHAPES).join(', ')}
   --backend NAME     webgpu | wasm | auto (default auto)
   --precision P      2bit | 3bit | 4bit | 8bit | f16 | auto (default auto; shapes: 4bit, the default, or other bits)
@@ -14,7 +16,7 @@ export const HELP = `npm run bench -- [options]
   --in WHERE         chromium | firefox | node, or page: prints an address to open in any browser (default chromium)
   --peer LIST        measure these too, in the same page and run: wllama, ort, transformers.js (with --shape, or
                      for wp:fable-25m); the last is fetched by npm into build/peers when it is first asked for
-  --gguf PATH        wllama's file, where --model is not of a shape of ours
+  --gguf PATH        wllama's file, where --model is not of a shape of ours (default: --model, where that is such a file)
   --prompt N         prompt tokens (default 512)
   --decode N         decoded tokens (default 128)
   --rounds N         rounds, of which the median counts (default 5)
@@ -105,6 +107,12 @@ export function readOptions(args) {
     throw new OptionError('a shape has weights of 2 to 8 bits, not f16');
   options.plainSimd = values['plain-simd'];
   if (options.tune && options.backend === 'wasm') throw new OptionError('--tune is for --backend webgpu');
+  /** A path on this machine, which the bench serves. */
+  options.localModel = values.model !== undefined && existsSync(values.model) ? values.model : undefined;
+  if (!options.localModel && /^(\.{1,2}[\\/]|[A-Za-z]:\\)/.test(options.model)) {
+    throw new OptionError(`${options.model} does not exist`);
+  }
+  if (options.localModel?.endsWith('.gguf')) options.gguf ??= options.localModel;
   options.bits = Number(/^(\d)bit$/.exec(options.precision)?.[1] ?? 4);
   /** Of which shape the peers get weights. */
   options.peerShape = options.shape ?? (options.model === 'wp:fable-25m' ? 'fable-25m' : undefined);
@@ -124,8 +132,8 @@ export function readOptions(args) {
   return options;
 }
 
-function nameOf({ shape, model, backend, precision, threads, in: where, promptTokens, plainSimd }) {
-  const what = shape ?? model.replace(/^wp:/, '').replace(/[^\w.-]+/g, '-');
+function nameOf({ shape, model, localModel, backend, precision, threads, in: where, promptTokens, plainSimd }) {
+  const what = shape ?? (localModel ? basename(localModel) : model).replace(/^wp:/, '').replace(/[^\w.-]+/g, '-');
   return [what, backend, precision, `${threads}t`, `${promptTokens}p`, where, ...(plainSimd ? ['plain'] : [])].join(
     '-',
   );

@@ -4,12 +4,13 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { barPlot, escapeText } from './plot.mjs';
+import { kernelDetails, tuningDetails } from './report-kernels.mjs';
 import { cellsOf, COLUMNS, limitLines, percent, ratios, shares, softwareWarning } from './table.mjs';
 
 const RESULTS = fileURLToPath(new URL('./results/', import.meta.url));
 
 const html = (strings, ...values) =>
-  strings.reduce((text, string, i) => text + [values[i - 1]].flat().join('') + string);
+  strings.reduce((text, string, i) => text + [values[i - 1]].flat(2).join('') + string);
 
 /** Chromium, Firefox … with the version that matters. */
 function browserName(userAgent = '') {
@@ -143,6 +144,7 @@ function section(report) {
     <h2>${escapeText(report.what ?? 'unnamed')}</h2>
     ${facts(report)} ${report.error ? html`<p class="failed">${escapeText(report.error)}</p>` : ''}
     ${warning ? html`<p class="failed">${warning}</p>` : ''} ${plots(report)} ${ratioTiles(report)} ${table(report)}
+    ${report.results.map((result) => [tuningDetails(result), kernelDetails(result, report.limits)])}
     ${report.command ? html`<pre><code>${escapeText(report.command)}</code></pre>` : ''}
   </section>`;
 }

@@ -7,11 +7,12 @@ import { basename, dirname, resolve } from 'node:path';
 import { FETCHED_PEERS, fetchPeer } from './fetch-peer.mjs';
 import { runInBrowser } from './in-browser.mjs';
 import { wasmReadLimit } from './limits.mjs';
+import { localModel } from './local-model.mjs';
 import { measure } from './measure.mjs';
 import { HELP, OptionError, readOptions } from './options.mjs';
 import { readModule } from './read-module.mjs';
 import { writeReportPage } from './report.mjs';
-import { serveFiles } from './serve-shape.mjs';
+import { serveFiles } from './serve-files.mjs';
 import { SHAPES } from './shapes.mjs';
 import { safetensorsFolder } from './synthetic-model.mjs';
 import { printTable } from './table.mjs';
@@ -65,12 +66,22 @@ async function inBrowser(runs, options) {
   return runInBrowser(job, options);
 }
 
+/** What is served from here, from a port of its own: made-up files, or those of a disk, wherever they lie. */
+async function servedModel({ shape, bits, localModel: path }) {
+  if (!shape && !path) return undefined;
+  const { files, address } = shape
+    ? { files: safetensorsFolder(SHAPES[shape], bits), address: '' }
+    : await localModel(path);
+  const { url, close } = await serveFiles(files);
+  return { url: url + address, close };
+}
+
 async function measured(options) {
   const shape = options.shape && SHAPES[options.shape];
-  const files = shape && (await serveFiles(safetensorsFolder(shape, options.bits)));
+  for (const peer of options.peers) if (Object.hasOwn(FETCHED_PEERS, peer)) await fetchPeer(peer);
+  const served = await servedModel(options);
   try {
-    for (const peer of options.peers) if (Object.hasOwn(FETCHED_PEERS, peer)) await fetchPeer(peer);
-    const runs = runsOf(options, files?.url ?? options.model);
+    const runs = runsOf(options, served?.url ?? options.model);
     const answer = options.in === 'node' ? await inNode(runs[0]) : await inBrowser(runs, options);
     return {
       what: shape ? `${options.shape} (${shape.title})` : options.model,
@@ -85,7 +96,7 @@ async function measured(options) {
       ...answer,
     };
   } finally {
-    files?.close();
+    served?.close();
   }
 }
 

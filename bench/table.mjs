@@ -2,6 +2,11 @@
 
 const mebibytes = (bytes) => (bytes === undefined ? '–' : (bytes / 2 ** 20).toFixed(0));
 export const percent = (ratio) => (Number.isFinite(ratio) ? `${(ratio * 100).toFixed(ratio < 0.1 ? 1 : 0)} %` : '–');
+export const gigabytes = (perSecond) => (Number.isFinite(perSecond) ? `${(perSecond / 1e9).toFixed(0)} GB/s` : '–');
+export const teraflops = (perSecond) => {
+  const tera = perSecond / 1e12;
+  return Number.isFinite(perSecond) ? `${tera.toFixed(tera < 10 ? 2 : 1)} TFLOP/s` : '–';
+};
 
 /**
  * Share of the fastest decode that the bytes of the weights, or the dispatches, would allow; NaN where it is not known.
@@ -45,8 +50,9 @@ export function limitLines({ wasm, webgpu }) {
   if (wasm) lines.push(`limit, WASM, one thread: ${(wasm.bytesPerSecond / 1e9).toFixed(1)} GB/s`);
   if (webgpu) {
     const speed = `${(webgpu.bytesPerSecond / 1e9).toFixed(0)} GB/s`;
+    const flops = Object.entries(webgpu.flopsPerSecond ?? {}).map(([type, rate]) => `${teraflops(rate)} in ${type}`);
     const dispatch = `${webgpu.microsecondsPerDispatch.toFixed(2)} µs a dependent dispatch`;
-    lines.push(`limit, WebGPU (${webgpu.adapter}): ${speed}, ${dispatch}`);
+    lines.push(`limit, WebGPU (${webgpu.adapter}): ${[speed, ...flops, dispatch].join(', ')}`);
   }
   return lines;
 }
@@ -91,21 +97,44 @@ export function cellsOf(result, limits) {
 }
 
 /**
- * Kernels of a decode step, the costliest first: each beside the bytes a second that this machine reads at most.
+ * Kernels of a decode step, the costliest first: each beside the bytes and the operations a second that this machine does
+ * at most. A share is NaN where the limit, or what the kernel has to do, is not known.
  *
- * @returns {string[]}
+ * @returns {{ operation: string, variant: string, calls: number, microseconds: number, ofStep: number, bytesPerSecond: number,
+ *   byBytes: number, flopsPerSecond: number, byFlops: number }[]}
  */
-export function kernelLines({ kernelTimings = [], backend }, limits) {
-  const bytesPerSecond = limits[backend]?.bytesPerSecond;
+export function kernelRows({ kernelTimings = [], backend }, limits) {
+  const limit = limits[backend];
+  // In halves where the adapter has them: what a kernel in f32 could have taken.
+  const mostFlops = Math.max(...Object.values(limit?.flopsPerSecond ?? { unknown: NaN }));
   const total = kernelTimings.reduce((sum, { calls, microseconds }) => sum + calls * microseconds, 0);
   return [...kernelTimings]
     .sort((a, b) => b.calls * b.microseconds - a.calls * a.microseconds)
     .map(({ operation, variant, calls, microseconds, bytes, flops }) => {
-      const speed = bytes / (microseconds / 1e6);
-      const share = percent((calls * microseconds) / total);
-      const rates = `${(speed / 1e9).toFixed(0)} GB/s (${percent(speed / bytesPerSecond)} of the limit), ${(flops / microseconds / 1e6).toFixed(2)} TFLOP/s`;
-      return `${share.padStart(6)}  ${String(calls).padStart(4)} × ${microseconds.toFixed(1)} µs  ${rates}  ${operation}: ${variant}`;
+      const bytesPerSecond = bytes / (microseconds / 1e6);
+      const flopsPerSecond = flops > 0 ? flops / (microseconds / 1e6) : NaN;
+      return {
+        operation,
+        variant,
+        calls,
+        microseconds,
+        ofStep: (calls * microseconds) / total,
+        bytesPerSecond,
+        byBytes: bytesPerSecond / limit?.bytesPerSecond,
+        flopsPerSecond,
+        byFlops: flopsPerSecond / mostFlops,
+      };
     });
+}
+
+/** @returns {string[]} */
+export function kernelLines(result, limits) {
+  return kernelRows(result, limits).map((kernel) => {
+    const { operation, variant, calls, microseconds, ofStep, bytesPerSecond, byBytes, flopsPerSecond, byFlops } =
+      kernel;
+    const rates = `${gigabytes(bytesPerSecond)} (${percent(byBytes)} of the limit), ${teraflops(flopsPerSecond)} (${percent(byFlops)})`;
+    return `${percent(ofStep).padStart(6)}  ${String(calls).padStart(4)} × ${microseconds.toFixed(1)} µs  ${rates}  ${operation}: ${variant}`;
+  });
 }
 
 export function printTable(report) {

@@ -34,7 +34,12 @@ declare module '*/bench/onnx-model.mjs' {
   import type { BenchShape } from '*/bench/shapes.mjs';
   export function onnxDecoder(
     shape: BenchShape,
-    options: { weights: 'q4' | 'q8' | 'q8-blocks'; activations?: 'float32' | 'float16'; contextLength: number },
+    options: {
+      weights: 'q4' | 'q8' | 'q8-blocks';
+      activations?: 'float32' | 'float16';
+      contextLength: number;
+      inputs?: 'lengths' | 'transformers';
+    },
   ): { model: Uint8Array; externalData: { path: string; data: Uint8Array }[]; weightBytesPerToken: number };
 }
 
@@ -46,6 +51,22 @@ declare module '*/bench/peers/onnxruntime.mjs' {
     run(ids: number[], past: number, cache?: Cache): Promise<{ logits: Tensor; present: Cache }>;
     release(): Promise<void>;
   }
+}
+
+declare module '*/bench/local-model.mjs' {
+  interface ServedFile {
+    readonly size: number;
+    read(from: number, to: number): Uint8Array;
+  }
+  export function localModel(path: string): Promise<{ files: Record<string, ServedFile>; address: string }>;
+}
+
+declare module '*/bench/serve-files.mjs' {
+  interface ServedFile {
+    readonly size: number;
+    read(from: number, to: number): Uint8Array;
+  }
+  export function serveFiles(files: Record<string, ServedFile>): Promise<{ url: string; close: () => void }>;
 }
 
 declare module '*/bench/table.mjs' {

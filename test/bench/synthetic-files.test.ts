@@ -106,6 +106,28 @@ describe('the bench’s ONNX decoder, in onnxruntime-web', () => {
     });
   }
 
+  it('computes the same from what transformers.js feeds', async () => {
+    const ids = [5, 9, 200, 17];
+    const decoder = await OnnxDecoder.load(ort, { shape: 'tiny', weights: 'q4', backend: 'wasm', ...sizes }, false);
+    const expected = (await decoder.run(ids, 0)).logits.data;
+    await decoder.release();
+    const { model, externalData } = onnxDecoder(tiny, { weights: 'q4', contextLength: 80, inputs: 'transformers' });
+    const session = await ort.InferenceSession.create(model, { externalData, executionProviders: ['wasm'] });
+    const integers = (values: number[]): ort.Tensor =>
+      new ort.Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
+    const empty = (): ort.Tensor =>
+      new ort.Tensor('float32', new Float32Array(0), [1, tiny.keyValueHeads, 0, tiny.headDim]);
+    const caches = session.inputNames.filter((name) => /^past_key_values\.\d\.(key|value)$/.test(name));
+    assert.equal(caches.length, 2 * tiny.layers);
+    const { logits } = await session.run({
+      input_ids: integers(ids),
+      attention_mask: integers([1, 1, 1, 1]),
+      ...Object.fromEntries(caches.map((name) => [name, empty()])),
+    });
+    assert.deepEqual(logits?.data, expected);
+    await session.release();
+  });
+
   it('takes biases, an untied output and 8-bit blocks', async () => {
     const { model, externalData } = onnxDecoder(other, { weights: 'q8-blocks', contextLength: 16 });
     const session = await ort.InferenceSession.create(model, { externalData, executionProviders: ['wasm'] });

@@ -1,4 +1,5 @@
-// Serves files that do not exist, by range, from a port of their own: models come from other origins than pages do.
+// Serves files by range, be they on a disk or only made up, from a port of their own: models come from other origins than
+// pages do.
 
 import { createServer } from 'node:http';
 import { parseRange } from '../scripts/server.mjs';
@@ -14,12 +15,12 @@ const HEADERS = {
 const PIECE_BYTES = 4 << 20;
 
 /**
- * @param {Record<string, { size: number, read(from: number, to: number): Uint8Array }>} files by name
+ * @param {Record<string, { size: number, read(from: number, to: number): Uint8Array }>} files by path from the server's root
  * @returns {Promise<{ url: string, close: () => void }>} `url` ends with a slash
  */
 export async function serveFiles(files) {
   const server = createServer((request, response) => {
-    const name = new URL(request.url, 'http://localhost').pathname.slice(1);
+    const name = decodeURIComponent(new URL(request.url, 'http://localhost').pathname.slice(1));
     if (request.method === 'OPTIONS') return response.writeHead(204, HEADERS).end();
     if (!Object.hasOwn(files, name)) return response.writeHead(404, HEADERS).end();
     const file = files[name];
