@@ -1,5 +1,5 @@
 // Chooses the command and turns what it throws into words and an exit code: 1 for a failure, 2 for a mistake in the command
-// line, 130 for Ctrl-C.
+// line, 3 for a limit that `validate` found exceeded, 130 for Ctrl-C.
 
 import { readFileSync } from 'node:fs';
 import { isAbortError, quantize, WpError } from '../runtime/index.ts';
@@ -9,6 +9,7 @@ import { quantizeCommand, quantizeHelp, type Quantize } from './quantize.ts';
 import { suggest } from './suggest.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
+import { validate, validateHelp } from './validate.ts';
 
 type Command = (
   args: readonly string[],
@@ -25,6 +26,7 @@ const commands: Readonly<Record<string, { run: Command; help: string; descriptio
     help: quantizeHelp,
     description: 'write a model in fewer bits, as GGUF or safetensors',
   },
+  validate: { run: validate, help: validateHelp, description: 'measure what fewer bits cost, beside a reference' },
 };
 
 const help = `Usage: wp-models <command> [options]

@@ -3,6 +3,8 @@
 
 export { loadModel, detectCapabilities } from './client.ts';
 export { quantize } from './quantize.ts';
+export { compareModels, type Comparison, type WindowComparison } from './evaluation/compare.ts';
+export { measurePerplexity, type Perplexity, type PerplexityOptions } from './evaluation/perplexity.ts';
 export { tuningResults, resetTuning } from './tuning.ts';
 export { similarity } from './tasks/similarity.ts';
 export { configureRuntime, type RuntimeConfiguration } from './environment.ts';
