@@ -127,7 +127,7 @@ const isApi = (id) => id.endsWith('/runtime/index.ts');
  * editions of theirs that know no DOM. Only the export condition `node` leads here.
  */
 const server = {
-  input: { elements: 'components/index.ts' },
+  input: { elements: 'components/index.ts', embed: 'components/embed.ts' },
   output: {
     ...output,
     dir: 'dist/server',
@@ -140,4 +140,16 @@ const server = {
   onwarn,
 };
 
-export default { page, worker, server };
+/**
+ * <wp-embed>, for pages that use it: beside elements.js, and apart from it. As another entry of the page's bundle it would cut
+ * elements.js into chunks that are 1.7 KB longer for every chat. The API is shared, and with it the worker.
+ */
+const embed = {
+  input: { embed: 'components/embed.ts' },
+  output: { ...output, paths: (id) => (isApi(id) ? './index.js' : id) },
+  external: (id) => isExternal(id) || isApi(id),
+  plugins: plugins(undefined),
+  onwarn,
+};
+
+export default { page, embed, worker, server };

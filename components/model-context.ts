@@ -3,7 +3,7 @@
 // looks for one looks again.
 
 import { createContext } from '@lit/context';
-import { ModelSession } from './model-session.ts';
+import type { ModelSession } from './model-session.ts';
 
 /** The context of the nearest <wp-model>. Elements of other authors may request it too. */
 export const modelContext = createContext<ModelSession>(Symbol.for('wp-models/model'));
@@ -26,7 +26,10 @@ export function findSessionById(seeker: HTMLElement, id: string): ModelSession |
   let root = seeker.getRootNode();
   for (;;) {
     const found = root instanceof Document || root instanceof ShadowRoot ? root.getElementById(id) : null;
-    if (found && found !== seeker && 'session' in found && found.session instanceof ModelSession) return found.session;
+    // By its shape: <wp-embed> is in a script of its own, whose class of sessions is another.
+    if (found && found !== seeker && 'session' in found && found.session instanceof EventTarget) {
+      return found.session as ModelSession;
+    }
     if (!(root instanceof ShadowRoot)) return undefined;
     root = root.host.getRootNode();
   }

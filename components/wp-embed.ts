@@ -112,7 +112,7 @@ export class WpEmbed extends ModelSourceElement {
   });
   readonly #index = new VectorIndex();
   readonly #highlight = new WordHighlight();
-  readonly #children = new MutationObserver(() => this.#refresh());
+  #children: MutationObserver | undefined;
   #query = '';
   #timer = 0;
   #work = new AbortController();
@@ -120,13 +120,14 @@ export class WpEmbed extends ModelSourceElement {
 
   override connectedCallback(): void {
     super.connectedCallback();
+    this.#children ??= new MutationObserver(() => this.#refresh());
     this.#children.observe(this, { childList: true, characterData: true, subtree: true });
     this.#refresh();
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    this.#children.disconnect();
+    this.#children?.disconnect();
     this.#work.abort();
     this.#highlight.clear();
     clearTimeout(this.#timer);
@@ -239,9 +240,10 @@ export class WpEmbed extends ModelSourceElement {
   }
 
   #summary(found: number): string {
-    return found === 0
-      ? `None of ${this.indexed} items is near this.`
-      : `${found} of ${this.indexed} items, nearest first`;
+    const items = `${this.indexed} ${this.indexed === 1 ? 'item' : 'items'}`;
+    const { storeFailure } = this.#index;
+    const unkept = storeFailure ? ` They cannot be kept for the next visit (${storeFailure}).` : '';
+    return `${found === 0 ? `None of ${items} is near this.` : `${found} of ${items}, nearest first.`}${unkept}`;
   }
 
   #renderStatus(): TemplateResult | typeof nothing {

@@ -80,8 +80,9 @@ const steps = {
   },
   page: {
     inputs: sources,
-    outputs: ['dist/index.js', 'dist/elements.js', 'dist/cli.js'],
-    run: async () => removeStale(await bundle('page'), (name) => !isWorkerFile(name)),
+    outputs: ['dist/index.js', 'dist/elements.js', 'dist/embed.js', 'dist/cli.js'],
+    run: async () =>
+      removeStale([...(await bundle('page')), ...(await bundle('embed'))], (name) => !isWorkerFile(name)),
   },
   worker: {
     inputs: sources.filter((path) => path !== 'components' && path !== 'cli'),
@@ -90,12 +91,12 @@ const steps = {
   },
   server: {
     inputs: sources.filter((path) => path !== 'workers' && path !== 'cli'),
-    outputs: ['dist/server/elements.js'],
+    outputs: ['dist/server/elements.js', 'dist/server/embed.js'],
     run: () => bundle('server'),
   },
   types: {
     inputs: ['runtime', 'components', 'tsconfig.json', 'tsconfig.build.json'],
-    outputs: ['dist/types/runtime/index.d.ts', 'dist/types/components/index.d.ts'],
+    outputs: ['dist/types/runtime/index.d.ts', 'dist/types/components/index.d.ts', 'dist/types/components/embed.d.ts'],
     run: types,
   },
   licences: {

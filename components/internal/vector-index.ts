@@ -20,6 +20,7 @@ export class VectorIndex {
   #known = new Map<string, Float32Array>();
   #rows: readonly (Float32Array | undefined)[] = [];
   #key: string | undefined;
+  #storeFailure: string | undefined;
 
   /** Texts that have a vector. */
   get size(): number {
@@ -28,12 +29,12 @@ export class VectorIndex {
 
   /**
    * Gives each text its vector: from the last call, from the store under `key`, or by `embed`. Returns how many had to be
-   * embedded. A browser without IndexedDB (a private window, say) only remembers less.
+   * embedded. Where IndexedDB is denied (a private window, say), `storeFailure` says so, and the search works all the same.
    */
   async update(texts: readonly string[], key: string, embed: EmbedTexts, signal: AbortSignal): Promise<number> {
     if (this.#key !== key) {
       this.#rows = [];
-      this.#known = await readStored(key);
+      this.#known = (await this.#stored(async () => get<Map<string, Float32Array>>(key, openStore()))) ?? new Map();
       signal.throwIfAborted();
       this.#key = key;
     }
@@ -43,10 +44,15 @@ export class VectorIndex {
       signal.throwIfAborted();
       // A copy: a view would keep the vectors of all the others in memory, and in the store.
       missing.forEach((text, i) => this.#known.set(text, vectors[i]!.slice()));
-      await writeStored(key, this.#known);
+      await this.#stored(() => set(key, new Map([...this.#known].slice(-MAX_STORED)), openStore()));
     }
     this.#rows = texts.map((text) => this.#known.get(text));
     return missing.length;
+  }
+
+  /** Why vectors are not kept for the next visit; undefined while they are. */
+  get storeFailure(): string | undefined {
+    return this.#storeFailure;
   }
 
   /** The best of all, by descending score; vectors are of length 1. */
@@ -60,27 +66,18 @@ export class VectorIndex {
     });
     return hits.sort((a, b) => b.score - a.score).slice(0, count);
   }
-}
 
-async function readStored(key: string): Promise<Map<string, Float32Array>> {
-  try {
-    store ??= createStore('wp-embed', 'vectors');
-    const stored = await get<unknown>(key, store);
-    return stored instanceof Map ? (stored as Map<string, Float32Array>) : new Map<string, Float32Array>();
-  } catch (thrown) {
-    unstored(thrown);
-    return new Map();
+  async #stored<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (thrown) {
+      this.#storeFailure = thrown instanceof Error ? thrown.message : String(thrown);
+      return undefined;
+    }
   }
 }
 
-async function writeStored(key: string, vectors: Map<string, Float32Array>): Promise<void> {
-  try {
-    if (store) await set(key, new Map([...vectors].slice(-MAX_STORED)), store);
-  } catch (thrown) {
-    unstored(thrown);
-  }
-}
-
-function unstored(thrown: unknown): void {
-  console.warn('<wp-embed>: vectors are not kept for the next visit:', thrown);
+function openStore(): UseStore {
+  store ??= createStore('wp-embed', 'vectors');
+  return store;
 }

@@ -74,7 +74,7 @@ describe('wp-embed', () => {
     const scores = element.results!.map(({ score }) => score);
     expect(scores[0]).to.be.greaterThan(scores[1]!);
     expect(inShadow(element, '[part=score]').textContent.trim()).to.equal(scores[0]!.toFixed(2));
-    expect(inShadow(element, '[part=summary]').textContent).to.equal('2 of 3 items, nearest first');
+    expect(inShadow(element, '[part=summary]').textContent).to.equal('2 of 3 items, nearest first.');
     expect(events).to.deep.equal(['lake lantern']);
     await expectAccessible(element);
     type(element, '');

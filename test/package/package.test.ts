@@ -81,6 +81,7 @@ describe('the packed package', () => {
       'custom-elements.json',
       'dist/index.js',
       'dist/elements.js',
+      'dist/embed.js',
       'dist/model.worker.js',
       'dist/cli.js',
       'dist/server/elements.js',
