@@ -1,11 +1,13 @@
 // The first token of a cold page: a page is opened with the model in the browser's store, its chat is asked at once, and the
 // page's tasks are traced until the answer begins.
 //
-//   node bench/first-token.mjs [--model wp:fable-25m] [--backend webgpu] [--rounds 3] [--json PATH]
+//   node bench/first-token.mjs [--model wp:fable-25m] [--backend webgpu] [--rounds 3] [--timeout 240] [--json PATH]
 //
 // Every round is a page of its own in a browser that has been started anew over the same profile: the files are in its store,
 // nothing is compiled, no worker runs. Printed: when the elements stood, the model was ready and the first text was there, from
-// the navigation on; and the longest tasks of the main thread, in processor time, which other programs do not lengthen.
+// the navigation on; the longest tasks of the main thread, in processor time, which other programs do not lengthen; and, on
+// WebGPU, whether pipelines were compiled in the time that the weights took anyway. A software renderer compiles through LLVM
+// on the processor, which may take minutes: no figure from it counts.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,6 +17,8 @@ import { parseArgs } from 'node:util';
 import { chromium } from '../scripts/browsers.mjs';
 import { startServer } from '../scripts/server.mjs';
 import { median } from './measure.mjs';
+import { servePrelude } from './prelude.mjs';
+import { gpuPhases, WATCH_GPU } from './watch-gpu.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const CATEGORIES = ['toplevel', 'disabled-by-default-toplevel', 'devtools.timeline', 'v8.execute', 'blink.user_timing'];
@@ -24,6 +28,7 @@ const { values } = parseArgs({
     model: { type: 'string', default: 'wp:fable-25m' },
     backend: { type: 'string', default: 'webgpu' },
     rounds: { type: 'string', default: '3' },
+    timeout: { type: 'string', default: '240' },
     json: { type: 'string' },
   },
 });
@@ -32,6 +37,9 @@ const { values } = parseArgs({
 const ASK = /* js */ `
 const chat = document.querySelector('wp-chat');
 const marks = {};
+const phases = [];
+new BroadcastChannel('bench-gpu').onmessage = ({ data }) => phases.push(data);
+window.progress = { marks, phases };
 const now = (name) => { marks[name] ??= performance.now(); };
 const seen = () => {
   const state = chat.getAttribute('state');
@@ -47,7 +55,8 @@ await chat.send('Once upon a time');
 clearInterval(timer);
 seen();
 now('answered');
-window.result = { marks, failure: chat.session?.error?.message, description: chat.model?.info.plan.backendDescription };
+const sinceNavigation = (time) => time - performance.timeOrigin;
+window.result = { marks, phases: phases.map(({ start, end, ...about }) => ({ ...about, start: sinceNavigation(start), end: sinceNavigation(end) })), failure: chat.session?.error?.message, description: chat.model?.info.plan.backendDescription };
 `;
 
 function pageOf() {
@@ -92,14 +101,19 @@ async function round(puppeteer, profile, url, isTraced) {
     page.on('pageerror', (error) => console.error(`  page error: ${error.message}`));
     if (isTraced) await page.tracing.start({ categories: CATEGORIES });
     await page.goto(url);
-    await page.waitForFunction('window.result', { timeout: 240_000 });
+    const seconds = Number(values.timeout);
+    await page.waitForFunction('window.result', { timeout: seconds * 1000 }).catch(async (error) => {
+      const progress = JSON.stringify(await page.evaluate('window.progress?.marks'));
+      throw new Error(`No answer within ${seconds} s; until then, in ms: ${progress}`, { cause: error });
+    });
     const result = await page.evaluate('window.result');
     if (result.failure) throw new Error(result.failure);
     if (!isTraced) return undefined;
     const trace = JSON.parse(new TextDecoder().decode(await page.tracing.stop()));
     const isOurs = ({ name, args }) => name === 'navigationStart' && /first-token/.test(args?.data?.documentLoaderURL);
     const navigation = trace.traceEvents.findLast(isOurs)?.ts ?? NaN;
-    return { ...result, tasks: tasksOf(trace, navigation).slice(0, 5) };
+    const { phases, ...others } = result;
+    return { ...others, gpu: gpuPhases(phases, result.marks.ready), tasks: tasksOf(trace, navigation).slice(0, 5) };
   } finally {
     await browser.close();
   }
@@ -110,7 +124,7 @@ const profile = await mkdtemp(join(tmpdir(), 'first-token-'));
 const server = await startServer({
   root,
   onRequest: (_request, response, url) => {
-    if (url.pathname !== '/first-token.html') return false;
+    if (url.pathname !== '/first-token.html') return servePrelude(root, WATCH_GPU, response, url);
     response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' }).end(pageOf());
     return true;
   },
@@ -123,7 +137,7 @@ try {
   for (let i = 0; i < Number(values.rounds); i += 1) {
     const result = await round(puppeteer, profile, url, true);
     rounds.push(result);
-    const { marks, tasks } = result;
+    const { marks, tasks, gpu } = result;
     const times = Object.entries(marks).map(([name, ms]) => `${name} ${Math.round(ms)}`);
     console.log(`round ${i + 1}, ms from the navigation: ${times.join(', ')}`);
     for (const { startMs, processorMs, wallMs, within } of tasks.slice(0, 3)) {
@@ -131,11 +145,27 @@ try {
         `  task at ${Math.round(startMs)}: ${processorMs.toFixed(1)} ms of processor, ${wallMs.toFixed(1)} ms; ${within.join(', ')}`,
       );
     }
+    if (gpu) {
+      const span = (times) => times?.map(Math.round).join(' to ') ?? 'unknown';
+      console.log(
+        `  ${gpu.pipelines} pipelines compiled from ${span(gpu.compiling)}, weights written from ${span(gpu.weights)}`,
+      );
+    }
   }
   const middle = (pick) => Math.round(median(rounds.map(pick)));
   console.log(`${rounds[0].description}; medians of ${rounds.length} cold pages`);
   console.log(`first text after ${middle(({ marks }) => marks.firstText)} ms`);
   console.log(`longest task of the main thread: ${middle(({ tasks }) => tasks[0].processorMs)} ms of processor time`);
+  console.log(`from the ready model to the first text: ${middle(({ marks }) => marks.firstText - marks.ready)} ms`);
+  if (rounds.every(({ gpu }) => gpu)) {
+    const after = middle(({ gpu }) => gpu.afterWeightsMs);
+    console.log(
+      after === 0
+        ? 'compiling is hidden: all pipelines stood before the last weights were written'
+        : `compiling is not hidden: for ${after} ms more after the last weights had been written`,
+    );
+    console.log(`compiled after the model was ready: ${middle(({ gpu }) => gpu.lateMs)} ms`);
+  }
   if (values.json) {
     const command = `node bench/first-token.mjs ${process.argv.slice(2).join(' ')}`.trim();
     await writeFile(values.json, `${JSON.stringify({ command, date: new Date().toISOString(), rounds }, null, 2)}\n`);

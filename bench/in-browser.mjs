@@ -5,7 +5,8 @@ import { openAsBlob } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { chromium, firefox } from '../scripts/browsers.mjs';
 import { startServer } from '../scripts/server.mjs';
-import { servePlainSimd } from './plain-simd.mjs';
+import { PLAIN_SIMD } from './plain-simd.mjs';
+import { servePrelude } from './prelude.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -48,7 +49,9 @@ export async function runInBrowser(job, options) {
   const server = await startServer({
     root,
     onRequest: async (request, response, url) => {
-      if (!Object.hasOwn(routes, url.pathname)) return options.plainSimd ? servePlainSimd(root, response, url) : false;
+      if (!Object.hasOwn(routes, url.pathname)) {
+        return options.plainSimd ? servePrelude(root, PLAIN_SIMD, response, url) : false;
+      }
       await routes[url.pathname](request, response);
       return true;
     },

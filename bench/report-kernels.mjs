@@ -83,7 +83,10 @@ export function tuningDetails({ tuning, promptTokensPerSecond, decodeTokensPerSe
     microsecondsOf(bestMicroseconds),
     chosen ? JSON.stringify(chosen) : 'as it was',
   ]);
-  const left = remaining.length > 0 ? `, ${remaining.length} kernels left for another time` : '';
+  const left =
+    remaining.length > 0
+      ? `, ${remaining.length} ${remaining.length === 1 ? 'kernel' : 'kernels'} left for another time`
+      : '';
   return `<h3>Tuning</h3>
 <p class="hint">${Math.round(milliseconds)} ms of measuring and ${Math.round(compilingMilliseconds)} ms of compilers, by ${escapeText(timer)}${left}.
 The rates are of rounds in turns with the same model untuned.</p>

@@ -73,17 +73,49 @@ declare module '*/bench/table.mjs' {
   export type BenchResult = Record<string, unknown>;
   export interface BenchLimits {
     wasm?: { bytesPerSecond: number };
-    webgpu?: { adapter: string; bytesPerSecond: number; microsecondsPerDispatch: number };
+    webgpu?: {
+      adapter: string;
+      bytesPerSecond: number;
+      microsecondsPerDispatch: number;
+      flopsPerSecond?: { f32: number; f16?: number };
+    };
   }
   export const COLUMNS: string[];
   export function shares(result: BenchResult, limits: BenchLimits): { byBytes: number; byDispatches: number };
   export function ratios(results: BenchResult[]): { title: string; prompt: number; decode: number }[];
+  export interface KernelRow {
+    operation: string;
+    variant: string;
+    ofStep: number;
+    byBytes: number;
+    byFlops: number;
+  }
+  export function kernelRows(result: BenchResult, limits: BenchLimits): KernelRow[];
+  export function kernelLines(result: BenchResult, limits: BenchLimits): string[];
+  export function limitLines(limits: BenchLimits): string[];
   export function cellsOf(result: BenchResult, limits: BenchLimits): string[];
   export function softwareWarning(report: { limits: BenchLimits; results: BenchResult[] }): string | undefined;
 }
 
 declare module '*/bench/report.mjs' {
   export function reportPage(reports: Record<string, unknown>[], style: string): string;
+}
+
+declare module '*/bench/watch-gpu.mjs' {
+  export interface GpuPhase {
+    readonly what: 'compiling' | 'weights';
+    readonly start: number;
+    readonly end: number;
+    readonly compiled?: number;
+  }
+  export interface GpuPhases {
+    pipelines: number;
+    lateMs: number;
+    compiling: [number, number];
+    weights: [number, number] | undefined;
+    afterWeightsMs: number;
+  }
+  export function gpuPhases(phases: readonly GpuPhase[], readyMs: number): GpuPhases | undefined;
 }
 
 declare module '*/bench/options.mjs' {

@@ -4,7 +4,17 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { OptionError, readOptions } from '../../bench/options.mjs';
 import { reportPage } from '../../bench/report.mjs';
-import { cellsOf, COLUMNS, ratios, shares, softwareWarning } from '../../bench/table.mjs';
+import {
+  cellsOf,
+  COLUMNS,
+  kernelLines,
+  kernelRows,
+  limitLines,
+  ratios,
+  shares,
+  softwareWarning,
+} from '../../bench/table.mjs';
+import { gpuPhases } from '../../bench/watch-gpu.mjs';
 
 const limits = {
   wasm: { bytesPerSecond: 8e9 },
@@ -102,10 +112,93 @@ describe('the page of results', () => {
   });
 });
 
+describe('kernels of a decode step', () => {
+  const profiled = {
+    ...ours,
+    backend: 'webgpu',
+    kernelTimings: [
+      { operation: 'embed', variant: 'embed rows=8', calls: 1, microseconds: 2, bytes: 1000, flops: 0 },
+      { operation: 'linear', variant: 'matvec <rows=8>', calls: 3, microseconds: 10, bytes: 5e6, flops: 2e8 },
+    ],
+  };
+  const onGpu = {
+    webgpu: { ...limits.webgpu, flopsPerSecond: { f32: 2e13, f16: 4e13 } },
+  };
+
+  it('stand beside the bytes and the operations that the device does at most, the costliest first', () => {
+    const [linear, embed] = kernelRows(profiled, onGpu);
+    assert.equal(linear?.operation, 'linear');
+    assert.equal(linear.ofStep, 30 / 32);
+    for (const share of [linear.byBytes, linear.byFlops]) assert.ok(Math.abs(share - 0.5) < 1e-9, String(share));
+    assert.ok(Number.isNaN(embed?.byFlops));
+    assert.match(kernelLines(profiled, onGpu)[0] ?? '', /500 GB\/s \(50 % of the limit\), 20\.0 TFLOP\/s \(50 %\)/);
+    assert.match(limitLines(onGpu)[0] ?? '', /20\.0 TFLOP\/s in f32, 40\.0 TFLOP\/s in f16/);
+  });
+
+  it('claim no share of operations where the limit was not measured', () => {
+    assert.ok(Number.isNaN(kernelRows(profiled, limits)[0]?.byFlops));
+  });
+
+  it('are plots and rows of the page, and so is what tuning gained', () => {
+    const tuning = {
+      milliseconds: 900.4,
+      compilingMilliseconds: 300,
+      timer: 'timestamps',
+      remaining: ['another'],
+      choices: [
+        { key: 'matvec <rows=8>', chosen: { lanes: 8 }, standardMicroseconds: 20, bestMicroseconds: 10 },
+        { key: 'matmul rows=8', standardMicroseconds: 30, bestMicroseconds: 30 },
+      ],
+      untuned: { promptTokensPerSecond: 500, decodeTokensPerSecond: 80 },
+    };
+    const page = reportPage([{ what: 'S1', limits: onGpu, results: [{ ...profiled, tuning }] }], 'main {}');
+    // Three of every section, three of tuning, three of kernels.
+    assert.equal(page.match(/<svg /g)?.length, 9);
+    assert.match(page, /matvec &#60;rows=8&#62;/);
+    assert.match(page, /\{&#34;lanes&#34;:8\}/);
+    assert.match(page, /1 kernels? left/);
+    assert.match(page, /aria-label="Best variant, of the time as it was: matvec 50 %, matmul 100 %"/);
+  });
+});
+
+describe('compiling beside the weights', () => {
+  const weights = [
+    { what: 'weights', start: 100, end: 110 },
+    { what: 'weights', start: 600, end: 700 },
+  ] as const;
+  const compiling = (start: number, end: number, compiled: number) =>
+    ({ what: 'compiling', start, end, compiled }) as const;
+
+  it('is hidden while weights are written', () => {
+    const phases = gpuPhases([...weights, compiling(50, 400, 12)], 800);
+    assert.deepEqual(phases, {
+      pipelines: 12,
+      lateMs: 0,
+      compiling: [50, 400],
+      weights: [100, 700],
+      afterWeightsMs: 0,
+    });
+  });
+
+  it('is waited for after them, and after the model was ready', () => {
+    const phases = gpuPhases(
+      [...weights, compiling(50, 400, 10), compiling(500, 790, 12), compiling(900, 930, 14)],
+      800,
+    );
+    assert.equal(phases?.afterWeightsMs, 90);
+    assert.equal(phases.pipelines, 12);
+    assert.equal(phases.lateMs, 30);
+  });
+
+  it('is unknown where there is no GPU', () => {
+    assert.equal(gpuPhases([], 800), undefined);
+  });
+});
+
 describe('the options', () => {
   it('name the file after what is measured', () => {
-    const options = readOptions(['--shape', '15m', '--peer', 'wllama,ort', '--threads', '2']);
-    assert.deepEqual(options['peers'], ['wllama', 'ort']);
+    const options = readOptions(['--shape', '15m', '--peer', 'wllama,ort,transformers.js', '--threads', '2']);
+    assert.deepEqual(options['peers'], ['wllama', 'ort', 'transformers.js']);
     assert.match(String(options['json']), /15m-auto-auto-2t/);
   });
 
@@ -116,6 +209,7 @@ describe('the options', () => {
     ['--prompt', 'many'],
     ['--peer', 'llama'],
     ['--peer', 'ort', '--model', 'https://example.org/model/'],
+    ['--peer', 'transformers.js', '--model', 'https://example.org/model/'],
     ['--peer', 'wllama', '--in', 'node'],
     ['--shape', 'tiny', '--precision', 'f16'],
     ['--unknown'],
