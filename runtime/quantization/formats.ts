@@ -58,7 +58,14 @@ export type TwoLevelFormatName = 'q2k' | 'q3k' | 'q4k' | 'q5k' | 'q6k';
 export type QuantFormatName = GroupedFormatName | TwoLevelFormatName;
 export type FormatName = PlainFormat['name'] | QuantFormatName;
 
-const PLANES: Readonly<Record<Bits, readonly PlaneBits[]>> = { 2: [2], 3: [2, 1], 4: [4], 5: [4, 1], 6: [4, 2], 8: [8] };
+const PLANES: Readonly<Record<Bits, readonly PlaneBits[]>> = {
+  2: [2],
+  3: [2, 1],
+  4: [4],
+  5: [4, 1],
+  6: [4, 2],
+  8: [8],
+};
 
 const OFFSETS = ['symmetric', 'min'] as const;
 

@@ -143,7 +143,9 @@ describe('a GGUF file as a checkpoint', () => {
       reasons.some((reason) => /5 matrices|6 matrices/.test(reason) && /Q4_0: kept as q4g32/.test(reason)),
       reasons.join('\n'),
     );
-    assert.ok(reasons.some((reason) => /1 matrix stored as IQ4_NL: decoded exactly, then quantised again/.test(reason)));
+    assert.ok(
+      reasons.some((reason) => /1 matrix stored as IQ4_NL: decoded exactly, then quantised again/.test(reason)),
+    );
     // A block of the scale 1 and codes of 8: zeros, whatever the format.
     for (const format of [FORMATS.q4g32, FORMATS.q8g32, FORMATS.f16]) {
       const weights = await weightsOf(checkpoint, graph, format);
