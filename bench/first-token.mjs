@@ -1,13 +1,13 @@
 // The first token of a cold page: a page is opened with the model in the browser's store, its chat is asked at once, and the
 // page's tasks are traced until the answer begins.
 //
-//   node bench/first-token.mjs [--model wp:fable-25m] [--backend webgpu] [--rounds 3] [--timeout 240] [--json PATH]
+//   node bench/first-token.mjs [--model wp:fable-25m] [--backend webgpu] [--rounds 3] [--timeout 240] [--keep-shaders] [--json PATH]
 //
 // Every round is a page of its own in a browser that has been started anew over the same profile: the files are in its store,
-// nothing is compiled, no worker runs. Printed: when the elements stood, the model was ready and the first text was there, from
-// the navigation on; the longest tasks of the main thread, in processor time, which other programs do not lengthen; and, on
-// WebGPU, whether pipelines were compiled in the time that the weights took anyway. A software renderer compiles through LLVM
-// on the processor, which may take minutes: no figure from it counts.
+// no worker runs, and nothing is compiled, unless --keep-shaders leaves what the browser keeps on disk for a second visit.
+// Printed: when the elements stood, the model was ready and the first text was there, from the navigation on; the longest tasks
+// of the main thread, in processor time, which other programs do not lengthen; and, on WebGPU, whether pipelines were compiled
+// in the time that the weights took anyway. A software renderer compiles on the processor: no figure from it counts.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -28,6 +28,7 @@ const { values } = parseArgs({
     model: { type: 'string', default: 'wp:fable-25m' },
     backend: { type: 'string', default: 'webgpu' },
     rounds: { type: 'string', default: '3' },
+    'keep-shaders': { type: 'boolean', default: false },
     timeout: { type: 'string', default: '240' },
     json: { type: 'string' },
   },
@@ -66,7 +67,7 @@ function pageOf() {
 <script type="module">${ASK}</script>`;
 }
 
-/** Tasks of the page's main thread: when they began, how long they took, what ran in them. */
+/** The longest tasks of the page's main thread: when they began, how long they took, what ran in them. */
 function tasksOf({ traceEvents }, navigationStart) {
   const main = new Set(
     traceEvents
@@ -74,19 +75,22 @@ function tasksOf({ traceEvents }, navigationStart) {
       .map(({ pid, tid }) => `${pid} ${tid}`),
   );
   const own = traceEvents.filter(({ ph, pid, tid }) => ph === 'X' && main.has(`${pid} ${tid}`));
+  // What ran in a task is looked for in the longest ones only: a trace has many thousands.
   return own
     .filter(({ name }) => /RunTask$/.test(name))
-    .map((task) => ({
-      startMs: (task.ts - navigationStart) / 1000,
-      processorMs: (task.tdur ?? NaN) / 1000,
-      wallMs: task.dur / 1000,
+    .map((task) => ({ ...task, processorMs: (task.tdur ?? NaN) / 1000 }))
+    .sort((a, b) => b.processorMs - a.processorMs)
+    .slice(0, 5)
+    .map(({ ts: start, dur: length, processorMs }) => ({
+      startMs: (start - navigationStart) / 1000,
+      processorMs,
+      wallMs: length / 1000,
       within: own
-        .filter(({ name, ts, dur }) => !/RunTask$/.test(name) && ts >= task.ts && ts + dur <= task.ts + task.dur)
+        .filter(({ name, ts, dur }) => !/RunTask$/.test(name) && ts >= start && ts + dur <= start + length)
         .sort((a, b) => b.dur - a.dur)
         .slice(0, 4)
         .map(({ name, dur, args }) => `${name} ${(dur / 1000).toFixed(1)} ms${urlOf(args)}`),
-    }))
-    .sort((a, b) => b.processorMs - a.processorMs);
+    }));
 }
 
 function urlOf(args) {
@@ -113,10 +117,17 @@ async function round(puppeteer, profile, url, isTraced) {
     const isOurs = ({ name, args }) => name === 'navigationStart' && /first-token/.test(args?.data?.documentLoaderURL);
     const navigation = trace.traceEvents.findLast(isOurs)?.ts ?? NaN;
     const { phases, ...others } = result;
-    return { ...others, gpu: gpuPhases(phases, result.marks.ready), tasks: tasksOf(trace, navigation).slice(0, 5) };
+    return { ...others, gpu: gpuPhases(phases, result.marks.ready), tasks: tasksOf(trace, navigation) };
   } finally {
     await browser.close();
   }
+}
+
+/** Where Chromium keeps compiled shaders of WebGPU, in a profile. */
+const SHADER_CACHES = ['DawnWebGPUCache', 'GPUCache'];
+
+async function forgetShaders(profile) {
+  for (const name of SHADER_CACHES) await rm(join(profile, 'Default', name), { recursive: true, force: true });
 }
 
 const { default: puppeteer } = await import('puppeteer-core');
@@ -135,6 +146,7 @@ try {
   await round(puppeteer, profile, url, false);
   const rounds = [];
   for (let i = 0; i < Number(values.rounds); i += 1) {
+    if (!values['keep-shaders']) await forgetShaders(profile);
     const result = await round(puppeteer, profile, url, true);
     rounds.push(result);
     const { marks, tasks, gpu } = result;
