@@ -24,13 +24,13 @@ export interface Read {
 /**
  * Neighbours are read together up to this size, since a request costs as much as about that many bytes; less for a small
  * model, of which a few such reads would be the whole: what is read ahead and what is being converted must stay within a
- * third of what the model takes at 4 bits, a quarter of its f16 file.
+ * fifth of what the model takes at 2 bits, cache and activations included.
  */
 function joinedBytes(totalBytes: number): number {
-  return Math.min(8 * 2 ** 20, Math.max(2 ** 19, totalBytes / 64));
+  return Math.min(8 * 2 ** 20, Math.max(2 ** 18, totalBytes / 128));
 }
 
-/** Bytes that may be read before they are asked for: 2 to 32 MiB. */
+/** Bytes that may be read before they are asked for: 1 to 32 MiB. */
 export function readAheadBytes(totalBytes: number): number {
   return 4 * joinedBytes(totalBytes);
 }
@@ -38,7 +38,7 @@ export function readAheadBytes(totalBytes: number): number {
 /** Bytes between two wanted tensors that are cheaper to read than to skip. */
 const gapBytes = 32 * 2 ** 10;
 /**
- * `isConverted`: whether a part's numbers change on the way. They are read in blocks of rows (1 to 16 MiB); others are read
+ * `isConverted`: whether a part's numbers change on the way. They are read in blocks of rows (½ to 16 MiB); others are read
  * in one piece, to be passed on as they are.
  */
 export function planReads(

@@ -9,9 +9,11 @@ import { GraphBuilder } from '../../../runtime/graph/builder.ts';
 import { lower } from '../../../runtime/graph/passes/index.ts';
 import { RangeFile } from '../../../runtime/loading/model-files.ts';
 import { findFamily, modelTypeOf } from '../../../runtime/models/index.ts';
+import { withKinds } from '../../../runtime/planning/weight-kinds.ts';
 import { readGgufTokenizer } from '../../../runtime/processing/gguf-tokenizer.ts';
 import { createTokenizer } from '../../../runtime/processing/tokenizer.ts';
-import { FORMATS } from '../../../runtime/quantization/formats.ts';
+import { FORMATS, formatBytes, isQuantized, type PackedMatrix } from '../../../runtime/quantization/formats.ts';
+import { GGML_TYPES } from '../../../runtime/quantization/ggml/types.ts';
 import { readGgufHeader } from '../../../runtime/weights/gguf/header.ts';
 import { openGguf } from '../../../runtime/weights/gguf/open.ts';
 import { createWeightSource } from '../../../runtime/weights/weight-source.ts';
@@ -35,17 +37,75 @@ async function load(bytes: Uint8Array, onlyHeader = false): Promise<void> {
     if (onlyHeader) return;
     const builder = new GraphBuilder();
     family.build(builder, config);
-    const graph = lower(builder.build());
+    const authored = builder.build();
+    const unfused = createWeightSource(model.checkpoint, authored);
+    const graph = lower(withKinds(authored, (weight) => unfused.storedFormat(weight)));
     model.expectAllUsed(graph);
     createTokenizer(tokenizer, tokenizerConfig).encode('ab');
+    const source = createWeightSource(model.checkpoint, graph);
+    // What is stored in a format of ours stays so: without loss, and in no more bytes.
     const formats = new Map(
-      graph.weights.map(({ name, shape }) => [name, shape.length > 1 ? FORMATS.q8g32 : FORMATS.f32]),
+      graph.weights.map((weight) => {
+        const stored = source.storedFormat(weight);
+        const isKept = stored !== 'foreign' && stored !== 'bf16' && isQuantized(FORMATS[stored]);
+        return [weight.name, weight.shape.length < 2 ? FORMATS.f32 : isKept ? FORMATS[stored] : FORMATS.q8g32];
+      }),
     );
-    for await (const { matrix } of createWeightSource(model.checkpoint, graph).stream(formats))
+    for await (const { matrix } of source.stream(formats)) {
       assert.ok(matrix.rows > 0);
+      assert.equal(packedBytes(matrix), formatBytes(matrix.format, matrix.rows, matrix.columns).total);
+    }
   } finally {
     for (const { start, end } of files.opened.get('m.gguf')!.reads) assert.ok(start <= end && end <= bytes.length);
   }
+}
+
+function packedBytes({ planes, scales, minimums, scaleCodes }: PackedMatrix): number {
+  const arrays = [...planes, scales, minimums, ...(scaleCodes ? [scaleCodes] : [])];
+  return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
+}
+
+/** Rows of 256 numbers, in the types that keep their bits: what tinyLlama is too narrow for. */
+const KEPT_TYPES = [2, 3, 6, 7, 8, 10, 11, 12, 13, 14];
+
+function wideLlama(random: Random): GgufSpec {
+  const anyType = (): number => KEPT_TYPES[random.integer(0, KEPT_TYPES.length - 1)]!;
+  // Gate and up are stacked, and are of one type in real files.
+  const gateType = anyType();
+  const matrix = (name: string, columns: number, rows: number): Tensor => {
+    const type = /ffn_(?:gate|up)/.test(name) ? gateType : anyType();
+    const { blockSize, blockBytes } = GGML_TYPES.get(type)!;
+    const tensor = {
+      name,
+      dims: [columns, rows],
+      type,
+      bytes: new Uint8Array((rows * columns * blockBytes) / blockSize),
+    };
+    return { ...tensor, bytes: randomBytes(tensor, random) };
+  };
+  const norm = (name: string): Tensor => ({ name, dims: [256], type: 0, bytes: new Uint8Array(1024) });
+  const sizes: [string, number, number][] = [
+    ['token_embd', 256, 4],
+    ['blk.0.attn_q', 256, 32],
+    ['blk.0.attn_k', 256, 16],
+    ['blk.0.attn_v', 256, 16],
+    ['blk.0.ffn_gate', 256, 256],
+    ['blk.0.ffn_up', 256, 256],
+    ['blk.0.ffn_down', 256, 256],
+  ];
+  const tensors = Object.fromEntries(
+    sizes.map(([name, ...size]) => [`${name}.weight`, matrix(`${name}.weight`, ...size)]),
+  );
+  const norms = ['output_norm', 'blk.0.attn_norm', 'blk.0.ffn_norm'].map((name) => `${name}.weight`);
+  const output: Tensor = { name: 'blk.0.attn_output.weight', dims: [32, 256], type: 0, bytes: new Uint8Array(32_768) };
+  return tinyLlama({
+    metadata: {
+      'llama.embedding_length': u32(256),
+      'llama.feed_forward_length': u32(256),
+      'llama.attention.key_length': u32(16),
+    },
+    tensors: { ...tensors, [output.name]: output, ...Object.fromEntries(norms.map((name) => [name, norm(name)])) },
+  });
 }
 
 const hostileCounts = [
@@ -99,7 +159,10 @@ function mutateSpec(random: Random): GgufSpec {
         metadata[m] = [pick(['', '__proto__', 'general.architecture', 'llama.unknown', `llama.${key}`]), value];
         break;
       case 5:
-        tensors[t] = { ...tensor, type: pick([0, 1, 2, 3, 8, 12, 14, 24, 30, 36, 39, 99, 2 ** 31]) };
+        tensors[t] = {
+          ...tensor,
+          type: pick([0, 1, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 20, 24, 30, 36, 39, 99, 2 ** 31]),
+        };
         break;
       case 6:
         tensors[t] = {
@@ -206,6 +269,27 @@ describe('hostile GGUF files', () => {
     const expected = ['read', 'corrupt-file', 'missing-tensor', 'unsupported-config', 'unsupported-format'];
     for (const outcome of [...expected, 'unsupported-architecture', 'missing-tokenizer'])
       assert.ok((outcomes.get(outcome) ?? 0) > 10, JSON.stringify([...outcomes]));
+  });
+
+  it('300 files of random and damaged K-quants are read or refused', { timeout: 120_000 }, async () => {
+    const random = new Random(20_260_511);
+    const outcomes = new Map<string, number>();
+    for (let i = 0; i < 300; i++) {
+      const file = ggufFile(wideLlama(random));
+      const bytes = i % 3 === 0 ? file : mutateBytes(file, random);
+      let outcome = 'read';
+      try {
+        await load(bytes);
+      } catch (thrown) {
+        assert.ok(thrown instanceof WpError, `case ${i}: ${thrown instanceof Error ? thrown.stack : String(thrown)}`);
+        assert.notEqual(thrown.code, 'internal', `case ${i}: ${thrown.message}`);
+        outcome = thrown.code;
+      }
+      // Whatever the bits are, they stand for numbers: nothing that keeps its form is refused.
+      if (i % 3 === 0) assert.equal(outcome, 'read', `case ${i}`);
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    }
+    assert.ok(outcomes.get('read')! > 100 && outcomes.get('corrupt-file')! > 20, JSON.stringify([...outcomes]));
   });
 
   /** A file of a terabyte whose header is `head`: what it claims fits the file, and must not be believed for that. */
