@@ -9,13 +9,19 @@ const MOST_BARS = 8;
 
 const microsecondsOf = (value) => (value < 10 ? value.toFixed(1) : String(Math.round(value)));
 
+/** Kernels of one kind differ by their matrix: rows × columns of it. */
+function sizeOf(variant) {
+  const [rows, columns] = ['rows', 'columns'].map((field) => new RegExp(` ${field}=(\\d+)`).exec(variant)?.[1]);
+  return rows && columns ? `${rows} × ${columns}` : '';
+}
+
 /** @returns {string} nothing where no kernel was timed */
 export function kernelDetails(result, limits) {
   const rows = kernelRows(result, limits);
   if (rows.length === 0) return '';
   const bars = (value) =>
     rows.slice(0, MOST_BARS).map((row) => ({
-      name: row.operation,
+      name: [row.operation, sizeOf(row.variant)].filter(Boolean).join(' '),
       note: `${row.calls} × ${microsecondsOf(row.microseconds)} µs`,
       isOurs: true,
       value: value(row),
@@ -94,6 +100,7 @@ The rates are of rounds in turns with the same model untuned.</p>
 }
 
 function table(head, rows) {
+  if (rows.length === 0) return '';
   const isNumber = (i) => rows.every((cells) => /^(–|[\d.,]+( .*)?)$/.test(String(cells[i])));
   const row = (tag) => (cells) =>
     `<tr>${cells.map((cell, i) => `<${tag}${isNumber(i) ? ' class="number"' : ''}>${escapeText(cell)}</${tag}>`).join('')}</tr>`;

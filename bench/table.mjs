@@ -2,10 +2,11 @@
 
 const mebibytes = (bytes) => (bytes === undefined ? '–' : (bytes / 2 ** 20).toFixed(0));
 export const percent = (ratio) => (Number.isFinite(ratio) ? `${(ratio * 100).toFixed(ratio < 0.1 ? 1 : 0)} %` : '–');
-export const gigabytes = (perSecond) => (Number.isFinite(perSecond) ? `${(perSecond / 1e9).toFixed(0)} GB/s` : '–');
+export const gigabytes = (perSecond) =>
+  Number.isFinite(perSecond) ? `${(perSecond / 1e9).toFixed(perSecond < 1e10 ? 1 : 0)} GB/s` : '–';
 export const teraflops = (perSecond) => {
   const tera = perSecond / 1e12;
-  return Number.isFinite(perSecond) ? `${tera.toFixed(tera < 10 ? 2 : 1)} TFLOP/s` : '–';
+  return Number.isFinite(perSecond) ? `${tera.toFixed(tera < 0.1 ? 4 : tera < 10 ? 2 : 1)} TFLOP/s` : '–';
 };
 
 /**
