@@ -72,6 +72,7 @@ class SuperblockFitter {
   scaleBits = 0;
   minimumBits = 0;
 
+  private isFinite = true;
   private readonly x = new Float32Array(SUPERBLOCK);
   private readonly weights = new Float32Array(SUPERBLOCK);
   private readonly scales: Float64Array;
@@ -106,6 +107,7 @@ class SuperblockFitter {
       square += x * x;
     }
     const spread = Math.sqrt(square / SUPERBLOCK);
+    this.isFinite = Number.isFinite(spread);
     for (let i = 0; i < SUPERBLOCK; i++) {
       const magnitude = Math.abs(this.x[i]!);
       // With importance, the magnitude's part is smaller: sqrt(spread² + x²), as it also stands for what is not known.
@@ -117,6 +119,7 @@ class SuperblockFitter {
 
   /** False when a number is not finite, or too large for f16. */
   fit(): boolean {
+    if (!this.isFinite) return false;
     const { scales, minimums, scaleCodes } = this;
     let largest = 0;
     let least = 0;
