@@ -23,6 +23,7 @@ import {
   type QuantizePlan,
   type QuantizeProgress,
 } from '../runtime/index.ts';
+import { localSource } from './local-source.ts';
 import { describeOptions, parseOptions, type OptionTable, type OptionValues } from './options.ts';
 import { formatBytes, type Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
@@ -101,7 +102,7 @@ export async function quantizeCommand(
   terminal.onInterrupt(() => controller.abort());
   let plan: QuantizePlan | undefined;
   try {
-    const result = await quantize(source, {
+    const result = await quantize(localSource(source), {
       ...options,
       name,
       output: isGguf ? 'gguf' : 'safetensors',

@@ -4,6 +4,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { compareModels, WpError, type LoadOptions, type Model } from '../runtime/index.ts';
 import type { LoadModel } from './chat.ts';
+import { localSource } from './local-source.ts';
 import { describeOptions, parseOptions, type OptionTable, type OptionValues } from './options.ts';
 import { formatProgress, type Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
@@ -84,7 +85,7 @@ async function measure(
   const controller = new AbortController();
   terminal.onInterrupt(() => controller.abort());
   const open = (source: string, precision: LoadOptions['precision']): Promise<Model> =>
-    load(source, {
+    load(localSource(source), {
       precision,
       contextLength: window,
       threads: values.threads,
