@@ -79,7 +79,9 @@ export class DeviceTuning {
   tuneInBackground(session: { readonly program: Program }, signal: AbortSignal): void {
     const start = setTimeout(() => {
       this.tune(session.program, {}, signal).catch((thrown: unknown) => {
-        if (!isAbortError(thrown) && !signal.aborted) console.warn('wp-models: tuning stopped.', thrown);
+        if (isAbortError(thrown) || signal.aborted) return;
+        // eslint-disable-next-line no-console -- nobody waits for this promise, and the model is sound.
+        console.warn('wp-models: tuning stopped.', thrown);
       });
     }, BACKGROUND_DELAY_MS);
     signal.addEventListener('abort', () => clearTimeout(start), { once: true });
@@ -88,5 +90,6 @@ export class DeviceTuning {
 
 /** A page may be denied its storage: models run there all the same, and tune anew each time. */
 function unstored(reason: unknown): undefined {
+  // eslint-disable-next-line no-console -- a report of the page's settings, not a failure of the call.
   console.warn('wp-models: the choices of tuning cannot be stored here.', reason);
 }
