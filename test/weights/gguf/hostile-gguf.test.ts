@@ -1,5 +1,7 @@
 // Mutated and hostile GGUF files, seeded: each must be read or refused with a WpError, without a hang, without a range outside
 // the file, and without reading or holding more than there is.
+//
+// This file is longer than 400 lines because the ways to damage a file are one list, and every one of them meets the same checks.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
