@@ -15,15 +15,19 @@ export async function answerQuantize(
 ): Promise<void> {
   const controller = new AbortController();
   let heard: ((bytes: number) => void) | undefined;
+  let stopped: (() => void) | undefined;
   port.onmessage = ({ data }: MessageEvent<AbortMessage | QuantizeAnswer>) => {
-    if (data.type === 'abort') controller.abort();
-    else heard?.(data.bytes);
+    if (data.type === 'abort') {
+      controller.abort();
+      stopped?.();
+    } else heard?.(data.bytes);
   };
   const send = (event: QuantizeEvent): void => port.postMessage(event);
   const ask = async (event: QuantizeEvent): Promise<number> => {
     const answer = new Promise<number>((resolve, reject) => {
       heard = resolve;
-      controller.signal.addEventListener('abort', () => reject(abortError()), { once: true });
+      stopped = () => reject(abortError());
+      if (controller.signal.aborted) stopped();
     });
     send(event);
     return answer;
