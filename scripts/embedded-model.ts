@@ -1,73 +1,56 @@
-// Builds the model that the package ships: a Hugging Face folder in f16 becomes a folder whose matrices have 2 to 6 bits, as
-// many each as it needs: calibrated on a text by our own runtime, bits assigned by measured sensitivity under a budget, rounded
-// by GPTQ layer after layer.
+// Builds the model that the package ships: a Hugging Face folder in f16 becomes a folder whose matrices are 4-bit.
 //
-//   npx tsx scripts/embedded-model.ts --from <folder> --calibrate <text> --out models/fable-25m [--budget <bytes>]
+//   npx tsx scripts/embedded-model.ts --from <folder> --out models/fable-25m
 //
 // Writes model.safetensors (the convention of runtime/quantization/quantized-checkpoint.ts), config.json, tokenizer.json,
 // tokenizer_config.json and generation_config.json. MODEL_CARD.md stands in the output folder and is written by hand: run
-// test/fixtures/fable-25m/measure.py for its figures. Takes some minutes.
+// test/fixtures/fable-25m/measure.py for its figures. The same input gives the same bytes.
 
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import {
-  assignBits,
-  calibrate,
-  measureSensitivity,
-  quantizeLayers,
-  textWindows,
-} from '../runtime/quantization/calibration/index.ts';
-import { FORMATS } from '../runtime/quantization/formats.ts';
+import { GraphBuilder } from '../runtime/graph/builder.ts';
+import { nodeFiles } from '../runtime/loading/node-files.ts';
+import { findFamily, modelTypeOf } from '../runtime/models/index.ts';
+import { FORMATS, type WeightFormat } from '../runtime/quantization/formats.ts';
 import { writeQuantizedCheckpoint, type NamedMatrix } from '../runtime/quantization/quantized-checkpoint.ts';
-import { CANDIDATES, openModel } from './calibration-model.ts';
+import { openCheckpoint } from '../runtime/weights/checkpoint.ts';
+import { createWeightSource } from '../runtime/weights/weight-source.ts';
 
 const NOTICE =
   'A tiny language model, trained from scratch for wp-models. It tells stories and describes things; most of its facts are wrong.';
 
-/** Bytes of the matrices. A larger file makes the package, and the first visit of a page, heavier. */
-const DEFAULT_BUDGET = '9520000';
-/** Windows of the text: to calibrate on, and among them those on which sensitivity is measured. */
-const WINDOWS = { count: 40, length: 512 };
-const SENSITIVITY_WINDOWS = { every: 13, length: 256 };
+/** What may be shipped: a larger file makes the package, and the first visit of a page, too heavy. */
+const MAXIMUM_BYTES = 12.6e6;
 
-const { values: options } = parseArgs({
-  options: {
-    from: { type: 'string' },
-    out: { type: 'string' },
-    calibrate: { type: 'string' },
-    budget: { type: 'string', default: DEFAULT_BUDGET },
-    threads: { type: 'string' },
-  },
-});
-if (!options.from || !options.out || !options.calibrate) {
-  throw new Error('Usage: embedded-model.ts --from <folder> --calibrate <text> --out <folder>');
-}
+const { values: options } = parseArgs({ options: { from: { type: 'string' }, out: { type: 'string' } } });
+if (!options.from || !options.out) throw new Error('Usage: embedded-model.ts --from <folder> --out <folder>');
 const { from, out } = { from: options.from, out: options.out };
-const say = (what: string) => (done: number, all: number) => console.log(`${what}: ${done} of ${all}`);
 
 await mkdir(out, { recursive: true });
-const { model, graph, tokenize } = await openModel(from, options.threads ? Number(options.threads) : undefined);
-const windows = textWindows(tokenize(await readFile(options.calibrate, 'utf8')), WINDOWS);
-const calibration = await calibrate(model, windows, { gather: 'moments', onProgress: say('calibrated') });
-const probed = windows
-  .filter((_, i) => i % SENSITIVITY_WINDOWS.every === 3)
-  .map((window) => window.slice(0, SENSITIVITY_WINDOWS.length));
-const units = await measureSensitivity(model, probed, calibration, {
-  candidates: CANDIDATES.map((name) => FORMATS[name]),
-  onProgress: say('weighed'),
-});
-const { formats, bytes, cost } = assignBits(units, Number(options.budget));
-console.log(`${bytes} bytes of matrices; estimated divergence ${cost.toFixed(3)} nats a token before compensation`);
+const configText = await readFile(`${from}/config.json`, 'utf8');
+const configJson: unknown = JSON.parse(configText);
+const family = findFamily(modelTypeOf(configJson));
+const builder = new GraphBuilder();
+family.build(builder, family.config(configJson));
+const graph = builder.build();
+
+const files = nodeFiles(from, { description: from, weightsName: undefined });
+const source = createWeightSource(await openCheckpoint(files), graph);
+const formats = new Map<string, WeightFormat>(
+  graph.weights.map(({ name, shape }) => [name, shape.length === 2 ? FORMATS.q4g32 : FORMATS.f16]),
+);
 const packed = new Map<string, NamedMatrix>();
-for await (const named of quantizeLayers(model, windows, { formats, calibration, onProgress: say('quantised') })) {
-  packed.set(named.name, named);
-  console.log(`${named.name}: ${named.matrix.format.name}`);
+for await (const { name, matrix } of source.stream(formats)) {
+  const isVector = graph.weights.find((weight) => weight.name === name)!.shape.length === 1;
+  packed.set(name, { name, matrix, isVector });
 }
 // In the order of the graph: the order in which a layer after layer wants them.
 const file = writeQuantizedCheckpoint(
   graph.weights.map(({ name }) => packed.get(name)!),
   NOTICE,
 );
+if (file.length > MAXIMUM_BYTES)
+  throw new Error(`The weights take ${file.length} bytes; at most ${MAXIMUM_BYTES} may ship.`);
 await writeFile(`${out}/model.safetensors`, file);
 
 // config.json says what the numbers were before; tokenizer.json is minified.
@@ -78,4 +61,3 @@ for (const name of ['config.json', 'generation_config.json', 'tokenizer_config.j
 }
 const before = (await stat(`${from}/model.safetensors`)).size;
 console.log(`model.safetensors: ${before} bytes → ${file.length} bytes`);
-process.exit(0); // the backend's threads would wait for more work
