@@ -13,8 +13,8 @@ import { parseArgs } from 'node:util';
 import { checkNode, ensureInstalled } from './install.mjs';
 import { root } from './root.mjs';
 
-/** A stage that takes longer hangs. */
-const stageTimeoutMs = 15 * 60_000;
+/** A stage that takes longer hangs. Shaders on a software adapter take most of a browser's stage. */
+const stageTimeoutMs = 20 * 60_000;
 
 checkNode();
 const { values: options } = parseArgs({

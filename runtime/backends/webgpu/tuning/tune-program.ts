@@ -97,6 +97,7 @@ class Tuning {
       choices = await this.#withoutSlowSteps(choices);
       if (choices.some(({ chosen }) => chosen)) await this.#adopt(this.#with(choices));
     } finally {
+      this.#scratch.end();
       this.#ledger.destroyAll();
       this.#forgetLosers(workloads);
       this.#timer.destroy();

@@ -2,6 +2,7 @@
 // another, and bound to the program's own weights. Every layer's matrix is read in turn, as in a real step, so that none is
 // faster for lying in a cache. What kernels write beside activations, the KV cache, is a scratch buffer here.
 
+import { abortError } from '../../../errors.ts';
 import { valueBytes } from '../../../graph/shapes.ts';
 import type { BufferLedger } from '../buffers.ts';
 import type { DeviceProfile, TunedChoices } from '../device-profile.ts';
@@ -190,6 +191,7 @@ export class Scratch {
   readonly #steps = new Map<string, GPUBuffer>();
   #states: GPUBuffer[] = [];
   #partials: GPUBuffer | undefined;
+  #isOver = false;
 
   constructor(program: TunableProgram, ledger: BufferLedger) {
     this.#program = program;
@@ -213,7 +215,12 @@ export class Scratch {
     }
   }
 
-  /** The trial's calls, ready to be timed. */
+  /** From here on its buffers are gone: trials whose compilers took too long are not made ready any more. */
+  end(): void {
+    this.#isOver = true;
+  }
+
+  /** The trial's calls, ready to be timed. Rejects with an AbortError once all is over. */
   async prepare({ calls, runner }: Trial, sizes: StepSizes): Promise<Dispatch[][]> {
     return Promise.all(calls.map((own) => Promise.all(own.map((call) => this.#dispatch(call, runner, sizes)))));
   }
@@ -221,6 +228,8 @@ export class Scratch {
   async #dispatch({ kernel, buffers }: KernelCall, runner: ScheduleRunner, sizes: StepSizes): Promise<Dispatch> {
     const { device, pipelines } = this.#program;
     const pipeline = await pipelines.get(kernel);
+    // Firefox reports an error of the device for a bind group of buffers that were destroyed.
+    if (this.#isOver) throw abortError();
     let states = 0;
     const resourceOf = (reference: BufferReference): GPUBufferBinding => {
       if (reference.kind === 'value') return runner.binding(reference.id);
