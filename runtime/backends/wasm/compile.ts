@@ -21,16 +21,14 @@ import type { KernelBuild } from './kernels.ts';
 import { meetingsForOneToken, type Touched } from './meetings.ts';
 import { preparedBytes, rowOf } from './rows.ts';
 import type { KernelName, RowKind, Share, TapeStep } from './tape.ts';
+import type { PlacedWeights } from './weighted-program.ts';
 import { leastStagingBytes, placeWeight, type PlacedWeight, type Staging } from './weights.ts';
 
 /** Everything about a program but its memory and its threads. */
-export interface Compiled {
+export interface Compiled extends PlacedWeights {
   tape: TapeStep[];
   /** What must be written into the memory before the first step. */
   records: { address: number; fields: RecordField[] }[];
-  weights: ReadonlyMap<string, PlacedWeight>;
-  /** Addresses of the f32 fields that hold a weight's unit, by the weight's name: known once it is uploaded. */
-  units: ReadonlyMap<string, readonly number[]>;
   /** Addresses of the graph's inputs and outputs. */
   inputs: Readonly<Record<string, number>>;
   logits: { address: number; columns: number };
@@ -39,8 +37,6 @@ export interface Compiled {
   /** Ids below this have a row in the table of embeddings. */
   vocabulary: number;
   headDim: number;
-  staging: Staging;
-  arena: Arena;
   /** The operation and variant of each kernel call, in order. */
   kernels: { operation: string; variant: string }[];
 }

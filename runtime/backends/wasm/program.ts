@@ -1,70 +1,31 @@
 // A compiled graph with its memory and its threads. A step writes its inputs into linear memory, runs the tape, and copies
 // the logits out.
 
-import type { CompileOptions, MemoryUse, Program, ProgramProfile, StepInputs } from '../backend.ts';
+import type { CompileOptions, Program, ProgramProfile, StepInputs } from '../backend.ts';
 import { WpError } from '../../errors.ts';
 import type { Graph } from '../../graph/types.ts';
 import { weightsOf } from '../../ops/index.ts';
-import { formatBytes, FORMATS, type PackedMatrix } from '../../quantization/formats.ts';
+import { formatBytes, FORMATS } from '../../quantization/formats.ts';
 import type { Compiled } from './compile.ts';
-import type { KernelExports } from './kernels.ts';
 import { STEP_FIELDS } from './layouts.ts';
-import type { ThreadGroup } from './threads.ts';
-import { uploadWeight } from './weights.ts';
+import { WeightedProgram, type WeightedParts } from './weighted-program.ts';
 
 /** What a program is made of; backend.ts puts it together. */
-export interface ProgramParts {
+export interface ProgramParts extends WeightedParts {
   graph: Graph;
   options: CompileOptions;
   compiled: Compiled;
-  memory: WebAssembly.Memory;
-  kernels: KernelExports;
-  group: ThreadGroup;
 }
 
-export class WasmProgram implements Program {
-  #parts: ProgramParts | undefined;
-  readonly #missing: Set<string>;
-
-  constructor(
-    parts: ProgramParts,
-    private readonly onDispose: () => void,
-  ) {
-    this.#parts = parts;
-    this.#missing = new Set(parts.compiled.weights.keys());
-  }
-
-  // Asynchronous, so that whatever is thrown rejects; the work itself is not.
-  async setWeight(name: string, matrix: PackedMatrix): Promise<void> {
-    const { compiled, memory, kernels } = this.#alive();
-    const placed = compiled.weights.get(name);
-    if (!placed) throw new WpError('invalid-argument', `The graph has no weight ${name}.`);
-    const unit = uploadWeight(placed, matrix, memory, kernels, compiled.staging);
-    const view = new DataView(memory.buffer);
-    for (const address of compiled.units.get(name) ?? []) view.setFloat32(address, unit, true);
-    this.#missing.delete(name);
-  }
-
-  async ready(): Promise<void> {
-    this.#alive();
-    const [name] = this.#missing;
-    if (name === undefined) return;
-    throw new WpError('missing-tensor', `${this.#missing.size} weights were not set, ${name} among them.`, '', {
-      missing: [...this.#missing],
-    });
-  }
-
+export class WasmProgram extends WeightedProgram<ProgramParts> implements Program {
   async run(inputs: StepInputs): Promise<Float32Array> {
-    const { compiled, memory, group } = this.#alive();
+    const { compiled, memory, group } = this.alive();
     this.#check(inputs);
     const { tokenIds, rotary, outputRows, past } = inputs;
     this.#writeInput('tokenIds', tokenIds);
     this.#writeInput('rotary', rotary);
     this.#writeInput('outputRows', outputRows);
-    const step = new DataView(memory.buffer);
-    step.setUint32(STEP_FIELDS.tokens, tokenIds.length, true);
-    step.setUint32(STEP_FIELDS.past, past, true);
-    step.setUint32(STEP_FIELDS.outputs, outputRows.length, true);
+    this.writeStep(tokenIds.length, past, outputRows.length);
 
     group.runStep();
 
@@ -73,20 +34,15 @@ export class WasmProgram implements Program {
   }
 
   readOutput(name: string): Float32Array {
-    const { compiled, memory } = this.#alive();
+    const { compiled, memory } = this.alive();
     const output = compiled.outputs[name];
     if (!output) throw new WpError('invalid-argument', `The graph has no output ${name}.`);
     const rows = new DataView(memory.buffer).getUint32(STEP_FIELDS[output.rows], true);
     return new Float32Array(memory.buffer, output.address, rows * output.columns).slice();
   }
 
-  memory(): MemoryUse {
-    if (!this.#parts) return { weights: 0, keyValueCache: 0, activations: 0, other: 0 };
-    return { ...this.#parts.compiled.arena.bytes };
-  }
-
   profile(): ProgramProfile {
-    const { graph, compiled } = this.#alive();
+    const { graph, compiled } = this.alive();
     let weightBytesPerToken = 0;
     for (const operation of graph.operations) {
       for (const name of weightsOf(operation)) {
@@ -102,29 +58,14 @@ export class WasmProgram implements Program {
     };
   }
 
-  dispose(): void {
-    if (!this.#parts) return;
-    this.#parts.group.dispose();
-    this.#parts = undefined;
-    this.onDispose();
-  }
-
-  #alive(): ProgramParts {
-    if (this.#parts) return this.#parts;
-    throw new WpError('disposed', 'The program was disposed.', 'Load the model again.');
-  }
-
   #writeInput(name: string, numbers: Int32Array | Float32Array): void {
-    const { compiled, memory } = this.#alive();
-    const address = compiled.inputs[name];
-    if (address === undefined) return; // the graph does not use it
-    const Numbers = numbers instanceof Int32Array ? Int32Array : Float32Array;
-    new Numbers(memory.buffer, address, numbers.length).set(numbers);
+    const address = this.alive().compiled.inputs[name];
+    if (address !== undefined) this.writeNumbers(address, numbers); // else the graph does not use it
   }
 
   /** A wrong size would write over what stands beside: all of them are checked. */
   #check({ tokenIds, rotary, outputRows, past }: StepInputs): void {
-    const { compiled, options } = this.#alive();
+    const { compiled, options } = this.alive();
     const tokens = tokenIds.length;
     expectRange('the number of tokens', tokens, 1, options.maxTokens);
     expectRange('the number of outputs', outputRows.length, 0, options.maxOutputs);

@@ -8,23 +8,19 @@ import type { Activation, Graph, Operation, ValueId } from '../../../graph/types
 import { type EncoderOperation, isEncoderOperation } from '../../../ops/index.ts';
 import { convOutput, convTransposeOutput, type ImageSize } from '../../../ops/conv-geometry.ts';
 import type { EncoderCompileOptions } from '../../backend.ts';
-import type { Arena } from '../arena.ts';
 import type { KernelBuild } from '../kernels.ts';
 import { BLOCK_ROWS, RECORD_BYTES, type RecordField } from '../layouts.ts';
 import { preparedBytes, rowOf } from '../rows.ts';
 import type { KernelName, Share, TapeStep } from '../tape.ts';
-import { leastStagingBytes, placeWeight, type PlacedWeight, type Staging } from '../weights.ts';
+import type { PlacedWeights } from '../weighted-program.ts';
+import { leastStagingBytes, placeWeight, type Staging } from '../weights.ts';
 import { type EncoderKernelName, type RowCount, shareOf, TapeBuilder } from './tape-builder.ts';
 
-export interface CompiledEncoder {
+export interface CompiledEncoder extends PlacedWeights {
   tape: TapeStep[];
   records: { address: number; fields: RecordField[] }[];
-  weights: ReadonlyMap<string, PlacedWeight>;
-  units: ReadonlyMap<string, readonly number[]>;
   /** Where the graph's inputs and outputs stand. */
   addresses: ReadonlyMap<ValueId, number>;
-  staging: Staging;
-  arena: Arena;
 }
 
 /** The kernels know functions by their places here. */
