@@ -63,6 +63,12 @@ export const stages = [
   check('types', 'Types (tsc)', ['node_modules/typescript/bin/tsc', '--noEmit', '-p', '.']),
   check('manifest', 'custom-elements.json is current', ['scripts/manifest.mjs', '--check']),
   check('sizes', 'Size budgets', ['scripts/sizes.mjs']),
+  check('storybook', 'Storybook builds', [
+    'node_modules/storybook/dist/bin/dispatcher.js',
+    'build',
+    '--loglevel=warn',
+    '--output-dir=build/storybook',
+  ]),
   nodeTests('node', 'Node', nodeFiles),
   browserTests('chromium', 'Chromium'),
   {
