@@ -18,10 +18,8 @@ const BLOCK: u32 = 32;
 const ROWS: u32 = 32;
 
 /** Below every score, and finite, so that differences of it are numbers. */
-// @ts-ignore: decorator
 @inline
 const NOTHING_YET: f32 = -1e30;
-// @ts-ignore: decorator
 @inline
 const MASKED: f32 = -3e38;
 

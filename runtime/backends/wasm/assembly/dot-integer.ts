@@ -12,27 +12,23 @@
 import { GROUP_HEADER } from './quantize-activations';
 
 /** Whether the activations come as positive and negative parts. */
-// @ts-ignore: decorator
 @inline
 export function hasNegativePart<Codes>(): bool {
   return ASC_FEATURE_RELAXED_SIMD && offsetof<Codes>() == 8;
 }
 
-// @ts-ignore: decorator
 @inline
 function evens<Codes>(codes: v128): v128 {
   if (offsetof<Codes>() == 8) return i16x8.shr_s(i16x8.shl(codes, 8), 8);
   return v128.and(codes, i16x8.splat(255));
 }
 
-// @ts-ignore: decorator
 @inline
 function odds<Codes>(codes: v128): v128 {
   return offsetof<Codes>() == 8 ? i16x8.shr_s(codes, 8) : i16x8.shr_u(codes, 8);
 }
 
 /** Adds four columns of four rows. */
-// @ts-ignore: decorator
 @inline
 function dot<Codes>(x: usize, codes: v128, sum: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) {
@@ -43,14 +39,12 @@ function dot<Codes>(x: usize, codes: v128, sum: v128): v128 {
 }
 
 /** As `dot`, for activations that are the 7-bit operand. */
-// @ts-ignore: decorator
 @inline
 function dotParts(x: usize, codes: v128, sum: v128): v128 {
   return i32x4.relaxed_dot_i8x16_i7x16_add_s(codes, v128.load_splat<u32>(x), sum);
 }
 
 /** Adds the products of half a block to the sums of one token, whose block of activations is at `x`. */
-// @ts-ignore: decorator
 @inline
 export function dotHalf<Codes>(x: usize, half: usize, sum: v128, c0: v128, c1: v128, c2: v128, c3: v128): v128 {
   if (!ASC_FEATURE_RELAXED_SIMD) {

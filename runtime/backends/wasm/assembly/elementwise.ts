@@ -20,14 +20,12 @@ export function selectRows(parameters: usize, from: u32, to: u32): void {
 }
 
 /** x·sigmoid(x). */
-// @ts-ignore: decorator
 @inline
 function silu(x: v128): v128 {
   return f32x4.div(x, f32x4.add(f32x4.splat(1), exponential(f32x4.neg(x))));
 }
 
 /** 0.5·x·(1 + tanh(u)) = x·sigmoid(2u), with u = √(2/π)·(x + 0.044715·x³). */
-// @ts-ignore: decorator
 @inline
 function geluTanh(x: v128): v128 {
   const cubic = f32x4.mul(f32x4.mul(x, x), f32x4.splat(0.044715));
@@ -35,7 +33,6 @@ function geluTanh(x: v128): v128 {
   return f32x4.div(x, f32x4.add(f32x4.splat(1), exponential(f32x4.mul(u, f32x4.splat(-2)))));
 }
 
-// @ts-ignore: decorator
 @inline
 function gated(p: ElementwiseParameters, from: u32, to: u32, isSilu: bool): void {
   const bytes = <usize>p.columns * 4;

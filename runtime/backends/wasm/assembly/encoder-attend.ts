@@ -9,14 +9,12 @@ import { maxLanes, multiplyAdd, sumLanes } from './simd';
 /** Behind a record of AttendParameters comes that of AttendMore. */
 const RECORD_BYTES: usize = 64;
 
-// @ts-ignore: decorator
 @inline
 function lowest(a: i32, b: i32): i32 {
   return a < b ? a : b;
 }
 
 /** Scores of four keys at once: the four sums are transposed and added, so that a lane belongs to a key. */
-// @ts-ignore: decorator
 @inline
 function scoreFour(q: usize, k: usize, stride: usize, bytes: usize): v128 {
   let a = f32x4.splat(0);
@@ -38,7 +36,6 @@ function scoreFour(q: usize, k: usize, stride: usize, bytes: usize): v128 {
   return f32x4.add(v128.shuffle<u32>(ab, cd, 0, 1, 4, 5), v128.shuffle<u32>(ab, cd, 2, 3, 6, 7));
 }
 
-// @ts-ignore: decorator
 @inline
 function scoreOne(q: usize, k: usize, bytes: usize): f32 {
   let sum = f32x4.splat(0);
@@ -47,7 +44,6 @@ function scoreOne(q: usize, k: usize, bytes: usize): f32 {
 }
 
 /** Σ share × value over `count` values: sixteen numbers of a head at a time, then four. */
-// @ts-ignore: decorator
 @inline
 function weigh(scores: usize, v: usize, stride: usize, count: i32, out: usize, bytes: usize, factor: v128): void {
   let at: usize = 0;

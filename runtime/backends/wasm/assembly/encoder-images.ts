@@ -39,6 +39,14 @@ export function unfold(parameters: usize, from: u32, to: u32): void {
   }
 }
 
+/** A pixel's sums before anything is added to them. */
+@inline
+function startWithBias(p: ImageParameters, out: usize): void {
+  for (let f: u32 = 0; f < p.features; f++) {
+    store<f32>(out + <usize>f * 4, p.bias ? load<f32>(p.bias + <usize>f * 4) : 0);
+  }
+}
+
 /** Convolution of few channels a group (depth-wise, most often): the weight is f32 [features, channels / groups, area]. */
 export function groupedConv(parameters: usize, from: u32, to: u32): void {
   const p = changetype<ImageParameters>(parameters);
@@ -50,9 +58,7 @@ export function groupedConv(parameters: usize, from: u32, to: u32): void {
     const outY = (row / p.outWidth) % p.outHeight;
     const image = row / (p.outWidth * p.outHeight);
     const out = p.output + <usize>row * p.features * 4;
-    for (let f: u32 = 0; f < p.features; f++) {
-      store<f32>(out + <usize>f * 4, p.bias ? load<f32>(p.bias + <usize>f * 4) : 0);
-    }
+    startWithBias(p, out);
     for (let tap: u32 = 0; tap < area; tap++) {
       const y = <i32>(outY * p.stride + (tap / p.kernelWidth) * p.dilation) - <i32>p.padding;
       const x = <i32>(outX * p.stride + (tap % p.kernelWidth) * p.dilation) - <i32>p.padding;
@@ -82,9 +88,7 @@ export function transposedConv(parameters: usize, from: u32, to: u32): void {
     const outY = (row / p.outWidth) % p.outHeight;
     const image = row / (p.outWidth * p.outHeight);
     const out = p.output + <usize>row * p.features * 4;
-    for (let f: u32 = 0; f < p.features; f++) {
-      store<f32>(out + <usize>f * 4, p.bias ? load<f32>(p.bias + <usize>f * 4) : 0);
-    }
+    startWithBias(p, out);
     for (let tap: u32 = 0; tap < area; tap++) {
       const y = <i32>(outY + p.padding) - <i32>((tap / p.kernelWidth) * p.dilation);
       const x = <i32>(outX + p.padding) - <i32>((tap % p.kernelWidth) * p.dilation);

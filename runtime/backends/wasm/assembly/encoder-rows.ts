@@ -43,14 +43,12 @@ export function layerNorm(parameters: usize, from: u32, to: u32): void {
   }
 }
 
-// @ts-ignore: decorator
 @inline
 function sigmoid(x: v128): v128 {
   return f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), exponential(f32x4.neg(x))));
 }
 
 /** x·Φ(x), with Φ by Abramowitz and Stegun's 7.1.26, whose error is below 1.5e-7: erfc(z) = t·(a1 + t·(a2 + …))·exp(−z²). */
-// @ts-ignore: decorator
 @inline
 function gelu(x: v128): v128 {
   const z = f32x4.mul(f32x4.abs(x), f32x4.splat(0.7071067811865476));
@@ -66,7 +64,6 @@ function gelu(x: v128): v128 {
   return v128.bitselect(half, f32x4.sub(x, half), isNegative);
 }
 
-// @ts-ignore: decorator
 @inline
 function geluTanh(x: v128): v128 {
   const cubic = f32x4.mul(f32x4.mul(x, x), f32x4.splat(0.044715));
@@ -74,7 +71,6 @@ function geluTanh(x: v128): v128 {
   return f32x4.mul(x, sigmoid(f32x4.add(u, u)));
 }
 
-// @ts-ignore: decorator
 @inline
 function apply(kind: u32, x: v128): v128 {
   switch (kind) {
@@ -151,7 +147,6 @@ export function rotate(parameters: usize, from: u32, to: u32): void {
 }
 
 /** `out` += row. */
-// @ts-ignore: decorator
 @inline
 function addTo(out: usize, row: usize, bytes: usize): void {
   let at: usize = 0;
@@ -159,7 +154,6 @@ function addTo(out: usize, row: usize, bytes: usize): void {
   for (; at < bytes; at += 4) store<f32>(out + at, load<f32>(out + at) + load<f32>(row + at));
 }
 
-// @ts-ignore: decorator
 @inline
 function multiplyRow(x: usize, out: usize, bytes: usize, factor: f32): void {
   const factors = f32x4.splat(factor);

@@ -3,7 +3,6 @@
 
 import { multiplyAdd } from './simd';
 
-// @ts-ignore: decorator
 @inline
 export function exponential(x: v128): v128 {
   const isTiny = f32x4.lt(x, f32x4.splat(-87.3));

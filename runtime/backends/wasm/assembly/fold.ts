@@ -5,7 +5,6 @@ import { Codes2, Codes4 } from './codes';
 import { unpack } from './unpack';
 
 /** One bit of 32 columns × 4 rows in one vector: bit `i` of each byte belongs to vector i. */
-// @ts-ignore: decorator
 @inline
 function bit(w: usize, i: usize): v128 {
   const v = v128.load(w);
@@ -13,37 +12,31 @@ function bit(w: usize, i: usize): v128 {
 }
 
 /** Shifts bytes left; bits that leave a byte are lost. */
-// @ts-ignore: decorator
 @inline
 function up(v: v128, shift: i32): v128 {
   return i8x16.shl(v, shift);
 }
 
-// @ts-ignore: decorator
 @inline
 function down(v: v128, shift: i32): v128 {
   return i8x16.shr_u(v, shift);
 }
 
-// @ts-ignore: decorator
 @inline
 function or3(a: v128, b: v128, c: v128): v128 {
   return v128.or(v128.or(a, b), c);
 }
 
-// @ts-ignore: decorator
 @inline
 function code3(high: usize, low: usize, i: usize): v128 {
   return v128.or(up(unpack<Codes2>(high, i), 1), bit(low, i));
 }
 
-// @ts-ignore: decorator
 @inline
 function code5(high: usize, low: usize, i: usize): v128 {
   return v128.or(up(unpack<Codes4>(high, i), 1), bit(low, i));
 }
 
-// @ts-ignore: decorator
 @inline
 function code6(high: usize, low: usize, i: usize): v128 {
   return v128.or(up(unpack<Codes4>(high, i), 2), unpack<Codes2>(low, i));

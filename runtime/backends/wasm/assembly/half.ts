@@ -5,17 +5,14 @@
 // HALF_FOLD. Infinities and NaN do not occur in weights and caches (they would come out as finite numbers above 65504).
 
 /** The other factor of a product is scaled by this … */
-// @ts-ignore: decorator
 @inline
 export const HALF_FOLD: f32 = 79228162514264337593543950336.0; // 2^96: leaves room for factors up to 2^31
 
 /** … and the finished sum by this, which makes 2^112 in all. */
-// @ts-ignore: decorator
 @inline
 export const HALF_UNFOLD: f32 = 65536.0; // 2^16
 
 /** Four f16 at `pointer` as f32 × 2^-112. */
-// @ts-ignore: decorator
 @inline
 export function loadHalfFolded(pointer: usize): v128 {
   // Sign extension fills bits 28 … 30 with copies of the sign: the mask clears them.
@@ -23,14 +20,12 @@ export function loadHalfFolded(pointer: usize): v128 {
 }
 
 /** Four f16 at `pointer` as f32. Exact, subnormals included. */
-// @ts-ignore: decorator
 @inline
 export function loadHalf(pointer: usize): v128 {
   return f32x4.mul(loadHalfFolded(pointer), f32x4.splat(5192296858534827628530496329220096.0)); // 2^112
 }
 
 /** One f16's bits as f32. */
-// @ts-ignore: decorator
 @inline
 export function halfToFloat(bits: u32): f32 {
   const folded = ((<i32>(<i16>bits)) << 13) & 0x8fffe000;
@@ -38,7 +33,6 @@ export function halfToFloat(bits: u32): f32 {
 }
 
 /** Four f32 as f16 bits in the low halves of four 32-bit lanes; rounds to nearest, ties to even. */
-// @ts-ignore: decorator
 @inline
 export function toHalfBits(value: v128): v128 {
   const sign = v128.and(value, i32x4.splat(0x80000000));
@@ -63,7 +57,6 @@ export function toHalfBits(value: v128): v128 {
 }
 
 /** Stores the low 16 bits of four lanes side by side. */
-// @ts-ignore: decorator
 @inline
 export function storeHalves(pointer: usize, bits: v128): void {
   // Lanes may exceed 32767, which a saturating narrow would clip: choose the bytes instead.

@@ -1,4 +1,5 @@
 // What the JavaScript side calls. Kernels take (parameters, from, to): see parameters.ts.
+// This folder is AssemblyScript, which its own compiler checks; tsc, which knows no decorators on functions, leaves it out.
 
 export { attention } from './attention';
 export { add, gatedGelu, gatedSilu, selectRows } from './elementwise';

@@ -8,20 +8,17 @@ import { HALF_FOLD, HALF_UNFOLD, loadHalfFolded } from './half';
 import { LinearParameters } from './parameters';
 import { PANEL_BYTES, multiplyAdd, storeRows } from './simd';
 
-// @ts-ignore: decorator
 @inline
 function column<Number>(w: usize): v128 {
   return sizeof<Number>() == 2 ? loadHalfFolded(w) : v128.load(w);
 }
 
-// @ts-ignore: decorator
 @inline
 function finish<Number>(p: LinearParameters, sum: v128): v128 {
   return sizeof<Number>() == 2 ? f32x4.mul(sum, f32x4.splat(HALF_UNFOLD * p.unit)) : sum;
 }
 
 /** One token × four rows; four partial sums hide the latency of the addition. */
-// @ts-ignore: decorator
 @inline
 function fourRows<Number>(p: LinearParameters, block: u32, x: usize, out: usize): void {
   const size: usize = 4 * sizeof<Number>();
@@ -49,7 +46,6 @@ function fourRows<Number>(p: LinearParameters, block: u32, x: usize, out: usize)
 }
 
 /** Four tokens × four rows. */
-// @ts-ignore: decorator
 @inline
 function tile<Number>(p: LinearParameters, block: u32, x: usize, out: usize): void {
   const size: usize = 4 * sizeof<Number>();
@@ -99,7 +95,6 @@ function tile<Number>(p: LinearParameters, block: u32, x: usize, out: usize): vo
   storeRows(p, block, out + 3 * outStride, finish<Number>(p, f32x4.add(sum3, other3)));
 }
 
-// @ts-ignore: decorator
 @inline
 function linear<Number>(p: LinearParameters, input: usize, from: u32, to: u32): void {
   const count = load<u32>(p.count);

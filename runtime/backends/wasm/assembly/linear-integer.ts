@@ -15,41 +15,35 @@ import { PANEL_BYTES, multiplyAdd, storeRows } from './simd';
 import { codeBytes, unpack } from './unpack';
 
 // The places of a block of four rows. Each is where its rows begin; blocks of columns are counted by `g`.
-// @ts-ignore: decorator
 @inline
 function codesOf<Codes>(p: LinearParameters, block: u32, groups: u32): usize {
   return p.weights + <usize>block * (<usize>groups * codeBytes<Codes>());
 }
 
 /** Scales of four rows: one for `scaleColumns` columns. */
-// @ts-ignore: decorator
 @inline
 function scalesOf(p: LinearParameters, block: u32): usize {
   return p.scales + <usize>(block * (p.columns / p.scaleColumns)) * 8;
 }
 
-// @ts-ignore: decorator
 @inline
 function scaleCodesOf<Scales>(p: LinearParameters, block: u32): usize {
   return scaleCodeBytes<Scales>() == 0 ? 0 : p.scaleCodes + <usize>(block * (p.columns / 256)) * scaleCodeBytes<Scales>();
 }
 
 /** Adds a block's sum × the scales of weights and activations. */
-// @ts-ignore: decorator
 @inline
 function finish(sum: v128, d: v128, scale: v128, x: usize): v128 {
   return multiplyAdd(f32x4.convert_i32x4_s(d), f32x4.mul(scale, v128.load_splat<u32>(x)), sum);
 }
 
 /** What a block's sum starts from: the correction of the columns that it is for. */
-// @ts-ignore: decorator
 @inline
 function initialSum<Scales>(x: usize): v128 {
   return hasHalves<Scales>() ? v128.load_splat<u32>(x, 8) : v128.load_splat<u32>(x, 4);
 }
 
 /** One token × four rows. */
-// @ts-ignore: decorator
 @inline
 function fourRows<Codes, Scales>(p: LinearParameters, block: u32, groups: u32, x: usize, out: usize): void {
   const scales = scalesOf(p, block);
@@ -86,7 +80,6 @@ function fourRows<Codes, Scales>(p: LinearParameters, block: u32, groups: u32, x
 }
 
 /** Four tokens × four rows. */
-// @ts-ignore: decorator
 @inline
 function tile<Codes, Scales>(p: LinearParameters, block: u32, groups: u32, x: usize, out: usize): void {
   const scales = scalesOf(p, block);
@@ -158,7 +151,6 @@ function tile<Codes, Scales>(p: LinearParameters, block: u32, groups: u32, x: us
 }
 
 /** Blocks `from` … `to` of four rows. */
-// @ts-ignore: decorator
 @inline
 export function linear<Codes, Scales>(parameters: usize, from: u32, to: u32): void {
   const p = changetype<LinearParameters>(parameters);

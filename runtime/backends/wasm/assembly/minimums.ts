@@ -25,7 +25,6 @@ class MinimumCodes6 {
 }
 
 /** The minimums of group `g` of four rows; `minimums` and `codes` are those of the rows. */
-// @ts-ignore: decorator
 @inline
 function minimumOf<Kind>(minimums: usize, codes: usize, g: u32): v128 {
   if (offsetof<Kind>() == 1) return loadHalfFolded(minimums + <usize>g * 8);
@@ -57,20 +56,17 @@ function addRows(p: LinearParameters, block: u32, out: usize, sum: v128): void {
 }
 
 /** Groups that share an f16 minimum. */
-// @ts-ignore: decorator
 @inline
 function groupsOf<Kind>(): u32 {
   return offsetof<Kind>() == 1 ? 1 : offsetof<Kind>() == 2 ? 16 : 8;
 }
 
-// @ts-ignore: decorator
 @inline
 function minimumsOf<Kind>(p: LinearParameters, block: u32, groups: u32): usize {
   return p.minimums + <usize>(block * (groups / groupsOf<Kind>())) * 8;
 }
 
 /** The codes of a superblock's four rows take 64 bytes or 48. */
-// @ts-ignore: decorator
 @inline
 function codesOf<Kind>(p: LinearParameters, block: u32, groups: u32): usize {
   if (offsetof<Kind>() == 1) return 0;
@@ -78,7 +74,6 @@ function codesOf<Kind>(p: LinearParameters, block: u32, groups: u32): usize {
 }
 
 /** Four tokens, or four blocks of rows, at a time: four sums hide the latency of the addition. */
-// @ts-ignore: decorator
 @inline
 function fourTokens<Kind>(p: LinearParameters, block: u32, groups: u32, x: usize, out: usize): void {
   const minimums = minimumsOf<Kind>(p, block, groups);
@@ -103,7 +98,6 @@ function fourTokens<Kind>(p: LinearParameters, block: u32, groups: u32, x: usize
   addRows(p, block, out + 3 * outStride, sum3);
 }
 
-// @ts-ignore: decorator
 @inline
 function fourBlocks<Kind>(p: LinearParameters, block: u32, groups: u32, x: usize, out: usize): void {
   const stride = minimumsOf<Kind>(p, 1, groups) - p.minimums;
@@ -128,7 +122,6 @@ function fourBlocks<Kind>(p: LinearParameters, block: u32, groups: u32, x: usize
   addRows(p, block + 3, out, sum3);
 }
 
-// @ts-ignore: decorator
 @inline
 function oneBlock<Kind>(p: LinearParameters, block: u32, groups: u32, x: usize, out: usize): void {
   const minimums = minimumsOf<Kind>(p, block, groups);

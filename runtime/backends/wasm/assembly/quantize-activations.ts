@@ -14,21 +14,17 @@ import { LinearParameters } from './parameters';
 import { maxLanes } from './simd';
 
 /** Columns that share an activation's scale. */
-// @ts-ignore: decorator
 @inline
 export const GROUP: u32 = 32;
-// @ts-ignore: decorator
 @inline
 export const GROUP_HEADER: usize = 16;
 
 /** Bytes of one block of activations. */
-// @ts-ignore: decorator
 @inline
 export function groupBytes(isInParts: bool): usize {
   return GROUP_HEADER + (ASC_FEATURE_RELAXED_SIMD && !isInParts ? 32 : 64);
 }
 
-// @ts-ignore: decorator
 @inline
 function toIntegers(pointer: usize, inverse: v128): v128 {
   const low = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(pointer), inverse)));
@@ -36,7 +32,6 @@ function toIntegers(pointer: usize, inverse: v128): v128 {
   return i16x8.narrow_i32x4_s(low, high);
 }
 
-// @ts-ignore: decorator
 @inline
 function largestMagnitude(x: usize): f32 {
   let largest = f32x4.abs(v128.load(x));
@@ -51,7 +46,6 @@ function largestMagnitude(x: usize): f32 {
 }
 
 /** The sum of sixteen integers. */
-// @ts-ignore: decorator
 @inline
 function sumOf(a: v128, b: v128): i32 {
   const sums = i32x4.extadd_pairwise_i16x8_s(i16x8.add(a, b));
@@ -60,13 +54,11 @@ function sumOf(a: v128, b: v128): i32 {
 }
 
 /** Of every four 16-bit columns the even two, then the odd two. */
-// @ts-ignore: decorator
 @inline
 function storeEvenOdd(out: usize, eight: v128): void {
   v128.store(out, v128.shuffle<u16>(eight, eight, 0, 2, 1, 3, 4, 6, 5, 7));
 }
 
-// @ts-ignore: decorator
 @inline
 function storeIntegers(out: usize, a: v128, b: v128, c: v128, d: v128, isInParts: bool): void {
   if (!ASC_FEATURE_RELAXED_SIMD) {
@@ -90,7 +82,6 @@ function storeIntegers(out: usize, a: v128, b: v128, c: v128, d: v128, isInParts
   v128.store(out, i8x16.max_s(i8x16.neg(high), zero), 48);
 }
 
-// @ts-ignore: decorator
 @inline
 function quantize(p: LinearParameters, from: u32, to: u32, isInParts: bool): void {
   const blocks = p.columns / GROUP;

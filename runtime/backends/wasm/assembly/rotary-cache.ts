@@ -9,7 +9,6 @@ import { RotaryParameters, Step } from './parameters';
 import { multiplyAdd } from './simd';
 
 /** Rotates the head at `x` in place: dimension i turns with i + headDim/2. `angles` holds cos, then sin. */
-// @ts-ignore: decorator
 @inline
 function rotate(x: usize, angles: usize, headDim: u32): void {
   const half = <usize>headDim * 2; // bytes of half a head
@@ -78,7 +77,6 @@ function rotateItem(p: RotaryParameters, token: u32, keyValueHead: u32, past: us
   }
 }
 
-// @ts-ignore: decorator
 @inline
 function storeKey(key: usize, cache: usize, headDim: u32): void {
   for (let i: usize = 0; i < headDim; i += 4) {

@@ -44,26 +44,22 @@ export class ScaleCodes8 {
 }
 
 /** Whether columns 0 … 15 and 16 … 31 of a block have scales of their own. */
-// @ts-ignore: decorator
 @inline
 export function hasHalves<Scales>(): bool {
   return !(isWide<Scales>() || offsetof<Scales>() == offsetof<WideScaleCodes6>());
 }
 
-// @ts-ignore: decorator
 @inline
 export function isWide<Scales>(): bool {
   return offsetof<Scales>() == offsetof<WideScales>();
 }
 
-// @ts-ignore: decorator
 @inline
 export function isNarrow<Scales>(): bool {
   return offsetof<Scales>() == offsetof<NarrowScales>();
 }
 
 /** Bytes of the scale codes of 256 columns × four rows. */
-// @ts-ignore: decorator
 @inline
 export function scaleCodeBytes<Scales>(): usize {
   if (isWide<Scales>() || isNarrow<Scales>()) return 0;
@@ -71,13 +67,11 @@ export function scaleCodeBytes<Scales>(): usize {
   return isSixBits ? 48 : 64;
 }
 
-// @ts-ignore: decorator
 @inline
 function field(v: v128, shift: i32, mask: i32): v128 {
   return v128.and(i32x4.shr_u(v, shift), i32x4.splat(mask));
 }
 
-// @ts-ignore: decorator
 @inline
 function times(base: v128, codes: v128): v128 {
   return f32x4.mul(base, f32x4.convert_i32x4_s(codes));
@@ -87,7 +81,6 @@ function times(base: v128, codes: v128): v128 {
  * The code of block `g` and `half` in the low byte of four lanes, where a word has four: loaded from the byte where it begins,
  * which costs nothing, rather than shifted there.
  */
-// @ts-ignore: decorator
 @inline
 function byteOf(codes: usize, g: u32, half: i32): v128 {
   return v128.load(codes + <usize>(g >> 1) * 16 + (g & 1) * 2 + half);
@@ -97,7 +90,6 @@ function byteOf(codes: usize, g: u32, half: i32): v128 {
  * The scale of columns 0 … 15 (`half` 0) or 16 … 31 (1) of block `g`; without halves, of all. `base` is the last f16 scale at or
  * before the block; `scales` and `codes` are those of the four rows. `half` is a constant.
  */
-// @ts-ignore: decorator
 @inline
 export function scaleOf<Scales>(base: v128, scales: usize, codes: usize, g: u32, half: i32): v128 {
   if (isWide<Scales>()) return base;

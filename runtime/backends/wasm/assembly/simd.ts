@@ -3,12 +3,10 @@
 import { LinearParameters } from './parameters';
 
 /** Rows of a matrix product come in panels of about this many bytes, which stay in the cache while all tokens pass by. */
-// @ts-ignore: decorator
 @inline
 export const PANEL_BYTES: u32 = 65536;
 
 /** a × b + c; one rounding where the engine fuses, two where it does not. */
-// @ts-ignore: decorator
 @inline
 export function multiplyAdd(a: v128, b: v128, c: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
@@ -16,7 +14,6 @@ export function multiplyAdd(a: v128, b: v128, c: v128): v128 {
 }
 
 /** The sum of the four lanes. */
-// @ts-ignore: decorator
 @inline
 export function sumLanes(v: v128): f32 {
   const pairs = f32x4.add(v, v128.shuffle<u32>(v, v, 2, 3, 0, 1));
@@ -24,7 +21,6 @@ export function sumLanes(v: v128): f32 {
 }
 
 /** The largest of the four lanes. */
-// @ts-ignore: decorator
 @inline
 export function maxLanes(v: v128): f32 {
   const pairs = f32x4.max(v, v128.shuffle<u32>(v, v, 2, 3, 0, 1));
@@ -32,7 +28,6 @@ export function maxLanes(v: v128): f32 {
 }
 
 /** Stores a block's four rows of a matrix product, with the bias; the last block of a matrix may have fewer. */
-// @ts-ignore: decorator
 @inline
 export function storeRows(p: LinearParameters, block: u32, out: usize, sum: v128): void {
   const row = <usize>block * 4;

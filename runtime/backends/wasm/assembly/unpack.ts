@@ -13,13 +13,11 @@
 // many operations. Bits cross from byte to byte in 16-bit shifts; the masks drop them.
 
 /** Bytes of one block. */
-// @ts-ignore: decorator
 @inline
 export function codeBytes<Codes>(): usize {
   return offsetof<Codes>() * 16;
 }
 
-// @ts-ignore: decorator
 @inline
 function bitsOf(w: usize, vector: usize, shift: i32, mask: i32): v128 {
   const v = v128.load(w + vector * 16);
@@ -27,7 +25,6 @@ function bitsOf(w: usize, vector: usize, shift: i32, mask: i32): v128 {
 }
 
 /** Vector `i` of the block at `w`: unsigned codes, for 8 bits signed ones. `i` is a constant. */
-// @ts-ignore: decorator
 @inline
 export function unpack<Codes>(w: usize, i: usize): v128 {
   if (offsetof<Codes>() == 8) return v128.load(w + i * 16);
