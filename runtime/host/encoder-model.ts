@@ -22,6 +22,7 @@ import type { EncoderInfo, ModelInfo } from '../types.ts';
 import { openCheckpoint } from '../weights/checkpoint.ts';
 import { createWeightSource, type WeightSource } from '../weights/weight-source.ts';
 import { planSteps } from './encoder-plan.ts';
+import { fillProgram } from './fill-program.ts';
 import type { LoadContext } from './load.ts';
 import { LoadedEncoder } from './loaded-encoder.ts';
 import type { ModelDescription } from './model-description.ts';
@@ -81,16 +82,7 @@ export async function loadEncoder(load: EncoderLoad): Promise<LoadedEncoder> {
     }
     const { maxTokens: tokens, maxOutputs } = steps;
     const program = await backend.compileEncoder(graph, { formats: plan.formats, maxTokens: tokens, maxOutputs });
-    try {
-      for await (const { name, matrix } of from.stream(plan.formats, until)) await program.setWeight(name, matrix);
-      progress.enter('compiling');
-      await program.ready();
-      throwIfAborted(until);
-      return program;
-    } catch (thrown) {
-      program.dispose();
-      throw thrown;
-    }
+    return fillProgram(program, from, plan.formats, progress, until);
   };
   const recover = async (): Promise<EncoderProgram> => {
     const again = await load.openFiles();

@@ -27,6 +27,7 @@ import type { LoadProgress, ModelInfo, PlanReport, PrecisionName, QuantizationOp
 import { openCheckpoint } from '../weights/checkpoint.ts';
 import { createWeightSource, type WeightSource } from '../weights/weight-source.ts';
 import type { BackendPool } from './backend-pool.ts';
+import { fillProgram } from './fill-program.ts';
 import type { OpenedGguf } from './gguf-model.ts';
 import { LoadedModel, type HostedModel } from './loaded-model.ts';
 import { readModelFiles } from './model-description.ts';
@@ -101,16 +102,7 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
       const backend = await context.backends.get({ name: plan.backend, threads: plan.threads });
       tuning ??= await (await tuningCode)?.DeviceTuning.of(backend, capabilities.browser, request.tuning);
       const program = await backend.compile(graph, { ...compileOptions, tuned: tuning?.choices });
-      try {
-        for await (const { name, matrix } of from.stream(plan.formats, until)) await program.setWeight(name, matrix);
-        progress.enter('compiling');
-        await program.ready();
-        throwIfAborted(until);
-        return program;
-      } catch (thrown) {
-        program.dispose();
-        throw thrown;
-      }
+      return fillProgram(program, from, plan.formats, progress, until);
     };
     const recover = async (): Promise<Program> => {
       const again = await openFiles();
