@@ -233,7 +233,7 @@ function rejectOtherTasks(reader: ConfigReader): void {
   }
 }
 
-function rejectQuantized(reader: ConfigReader): void {
+export function rejectQuantized(reader: ConfigReader): void {
   for (const name of ['quantization_config', 'compression_config']) {
     const value = reader.value(name);
     if (value === undefined) continue;

@@ -2,7 +2,7 @@
 
 import type { Activation } from '../../graph/types.ts';
 import { ConfigReader } from '../config-reader.ts';
-import { HARMLESS } from '../decoder-config.ts';
+import { HARMLESS, rejectQuantized } from '../decoder-config.ts';
 import { fromFirstNomic, isFirstNomic } from './nomic-config.ts';
 import { TEXT_TRAITS, type TextNames, type TextTraits } from './text-traits.ts';
 import type { TransformerConfig } from './transformer.ts';
@@ -272,18 +272,5 @@ export function rejectSwitches(reader: ConfigReader): void {
   const pruned = reader.value('pruned_heads');
   if (typeof pruned === 'object' && Object.keys(pruned as object).length > 0) {
     throw reader.unsupported('pruned_heads', pruned, 'none');
-  }
-}
-
-export function rejectQuantized(reader: ConfigReader): void {
-  for (const name of ['quantization_config', 'compression_config']) {
-    const value = reader.value(name);
-    if (value === undefined) continue;
-    throw reader.unsupported(
-      name,
-      value,
-      'none',
-      'Use the unquantised checkpoint (bf16, f16 or f32): it is quantised while it loads.',
-    );
   }
 }

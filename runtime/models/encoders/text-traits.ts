@@ -3,6 +3,7 @@
 // transformers 5 after them.
 
 import type { Activation } from '../../graph/types.ts';
+import { CLIP_LAYER_NAMES } from './clip-layer-names.ts';
 import type { ModuleName } from './tensor-namer.ts';
 import type { LayerNames, TransformerConfig } from './transformer.ts';
 
@@ -253,17 +254,10 @@ const MODERNBERT: TextTraits = {
 
 const CLIP_NAMES: TextNames = {
   ...BERT_NAMES,
+  ...CLIP_LAYER_NAMES,
   words: ['embeddings.token_embedding'],
   positions: ['embeddings.position_embedding'],
   finalNorm: ['final_layer_norm'],
-  query: ['encoder.layers.{i}.self_attn.q_proj'],
-  key: ['encoder.layers.{i}.self_attn.k_proj'],
-  value: ['encoder.layers.{i}.self_attn.v_proj'],
-  attentionOutput: ['encoder.layers.{i}.self_attn.out_proj'],
-  attentionNorm: ['encoder.layers.{i}.layer_norm1'],
-  feedForwardIn: ['encoder.layers.{i}.mlp.fc1'],
-  feedForwardOut: ['encoder.layers.{i}.mlp.fc2'],
-  feedForwardNorm: ['encoder.layers.{i}.layer_norm2'],
   pooler: ['text_projection'],
 };
 

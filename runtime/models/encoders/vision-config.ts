@@ -1,7 +1,8 @@
 // config.json of vision transformers as data: one row of VISION_TRAITS for each model type.
 
 import { ConfigReader } from '../config-reader.ts';
-import { ENCODER_HARMLESS, LIMITS, readActivation, readLabelCount, rejectQuantized, rejectSwitches } from './text-config.ts';
+import { rejectQuantized } from '../decoder-config.ts';
+import { ENCODER_HARMLESS, LIMITS, readActivation, readLabelCount, rejectSwitches } from './text-config.ts';
 import type { ModuleName } from './tensor-namer.ts';
 import { VISION_TRAITS, type VisionNames, type VisionTraits } from './vision-traits.ts';
 import type { TransformerConfig } from './transformer.ts';

@@ -1,6 +1,7 @@
 // What a model type of vision transformers means where its config.json is silent, and how its checkpoints name their tensors.
 // Sources: the configuration and modelling files of transformers.
 
+import { CLIP_LAYER_NAMES } from './clip-layer-names.ts';
 import type { ModuleName } from './tensor-namer.ts';
 import type { LayerNames } from './transformer.ts';
 
@@ -103,18 +104,11 @@ const DINOV2: VisionTraits = {
 const CLIP_VISION: VisionTraits = {
   ...VIT,
   names: {
+    ...CLIP_LAYER_NAMES,
     patches: ['embeddings.patch_embedding'],
     positions: ['embeddings.position_embedding.weight'],
     registers: [],
     normBeforeLayers: ['pre_layrnorm'],
-    query: ['encoder.layers.{i}.self_attn.q_proj'],
-    key: ['encoder.layers.{i}.self_attn.k_proj'],
-    value: ['encoder.layers.{i}.self_attn.v_proj'],
-    attentionOutput: ['encoder.layers.{i}.self_attn.out_proj'],
-    attentionNorm: ['encoder.layers.{i}.layer_norm1'],
-    feedForwardIn: ['encoder.layers.{i}.mlp.fc1'],
-    feedForwardOut: ['encoder.layers.{i}.mlp.fc2'],
-    feedForwardNorm: ['encoder.layers.{i}.layer_norm2'],
     finalNorm: ['post_layernorm'],
     pooler: ['head'],
     projection: ['visual_projection'],
