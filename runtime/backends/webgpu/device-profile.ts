@@ -40,6 +40,11 @@ export interface TunedChoices {
   get(key: string, standard: object): object | undefined;
 }
 
+/** Whether a workgroup of so many threads with so many bytes of its own memory can be had. */
+export function fitsWorkgroup(profile: DeviceProfile, bytes: number, threads: number): boolean {
+  return bytes <= profile.maxWorkgroupStorageBytes && threads <= profile.maxInvocationsPerWorkgroup;
+}
+
 /** The profile of a device; features count only when the device was created with them. */
 export function deviceProfile(
   device: GPUDevice,

@@ -3,7 +3,7 @@
 
 import { WpError } from '../../errors.ts';
 import { type FormatName, FORMATS, isQuantized } from '../../quantization/formats.ts';
-import type { DeviceProfile } from './device-profile.ts';
+import { type DeviceProfile, fitsWorkgroup } from './device-profile.ts';
 import { attentionDecodeBytes, type AttentionDecodeVariant } from './kernels/attention-decode.wgsl.ts';
 import { attentionPrefillMatrixBytes } from './kernels/attention-prefill-matrix-tile.ts';
 import type { AttentionPrefillVariant } from './kernels/attention-prefill.wgsl.ts';
@@ -133,8 +133,11 @@ export function matmulConfiguration(profile: DeviceProfile, shape: MatrixShape):
   const rung = matmulLadder(profile).find(
     ({ requires, configuration }) =>
       meets(profile, requires) &&
-      matmulWorkgroupBytes(configuration) <= profile.maxWorkgroupStorageBytes &&
-      configuration.threadsTokens * configuration.threadsRows <= profile.maxInvocationsPerWorkgroup,
+      fitsWorkgroup(
+        profile,
+        matmulWorkgroupBytes(configuration),
+        configuration.threadsTokens * configuration.threadsRows,
+      ),
   );
   if (!rung) throw tooSmall('a matrix product', profile);
   return tuned(profile, matrixKey('matmul', shape), rung.configuration);
@@ -178,8 +181,11 @@ export function matmulMatrixConfiguration(
       rows >= leastRows &&
       tokens >= leastTokens &&
       columns % tile.tileColumns === 0 &&
-      matmulMatrixWorkgroupBytes(tile) <= profile.maxWorkgroupStorageBytes &&
-      tile.subgroupsTokens * tile.subgroupsRows * SUBGROUP_SIZE <= profile.maxInvocationsPerWorkgroup,
+      fitsWorkgroup(
+        profile,
+        matmulMatrixWorkgroupBytes(tile),
+        tile.subgroupsTokens * tile.subgroupsRows * SUBGROUP_SIZE,
+      ),
   );
   const kernel = tokens > 128 ? 'matmulMatrix' : 'matmulMatrix-few';
   return rung && tuned(profile, matrixKey(kernel, shape), rung.configuration);
@@ -192,9 +198,7 @@ export function matmulIntegerConfiguration(profile: DeviceProfile, format: Forma
   // A processor that plays GPU has them too, and loses by them.
   if (!profile.integerDots || profile.isSoftware || !isQuantized(FORMATS[format])) return undefined;
   const { threadsTokens, threadsRows } = INTEGER_TILE;
-  const fits =
-    matmulIntegerWorkgroupBytes(INTEGER_TILE) <= profile.maxWorkgroupStorageBytes &&
-    threadsTokens * threadsRows <= profile.maxInvocationsPerWorkgroup;
+  const fits = fitsWorkgroup(profile, matmulIntegerWorkgroupBytes(INTEGER_TILE), threadsTokens * threadsRows);
   return fits ? INTEGER_TILE : undefined;
 }
 
@@ -249,7 +253,7 @@ export function attentionPrefillConfiguration(profile: DeviceProfile, headDim: n
   const rowVectors = headDim / 4 + 1;
   const found = PREFILL_LADDER.find(({ tileQueries, tilePositions, lanes }) => {
     const bytes = tileQueries * rowVectors * 16 + tilePositions * rowVectors * 8 + tileQueries * tilePositions * 4;
-    return bytes <= profile.maxWorkgroupStorageBytes && tileQueries * lanes <= profile.maxInvocationsPerWorkgroup;
+    return fitsWorkgroup(profile, bytes, tileQueries * lanes);
   });
   if (!found) throw tooSmall(`attention with headDim ${headDim}`, profile);
   return tuned(profile, `attentionPrefill ${headDim}`, found);

@@ -1,15 +1,12 @@
 // Matrix-vector products with what they take along, against the references of the operations that they replace, one after
 // another.
 
-import { rotaryText } from '../../../runtime/backends/webgpu/kernels/matvec-epilogue.wgsl.ts';
 import type { MatvecVariant } from '../../../runtime/backends/webgpu/kernels/matvec-variant.ts';
 import { matvecKernel } from '../../../runtime/backends/webgpu/kernels/matvec.ts';
-import { fromF16, toF16 } from '../../../runtime/half.ts';
 import { gatedActivation } from '../../../runtime/ops/gated-activation.ts';
 import { linear } from '../../../runtime/ops/linear.ts';
 import type { Tensor } from '../../../runtime/ops/operation.ts';
 import { rmsNorm } from '../../../runtime/ops/rms-norm.ts';
-import { rotaryCache } from '../../../runtime/ops/rotary-cache.ts';
 import type { FormatName } from '../../../runtime/quantization/formats.ts';
 import type { Random } from '../../support/random.ts';
 import {
@@ -24,11 +21,11 @@ import {
   SUM_TOLERANCE,
   tensorOf,
 } from '../kernel-case.ts';
+import { type Heads, queryKeyValueRows, rotaryOperands } from './rotary-operands.ts';
 
 const EPSILON = 1e-5;
 /** Sums, then products of sums. */
 const TOLERANCE = 2 * SUM_TOLERANCE;
-const HALF_NAN = 0x7fc0;
 
 type Threads = Pick<MatvecVariant, 'lanes' | 'rowsPerThread' | 'workgroupSize' | 'reduction'>;
 
@@ -109,13 +106,6 @@ function activationCase(
   };
 }
 
-interface Heads {
-  heads: number;
-  keyValueHeads: number;
-  headDim: number;
-  past: number;
-}
-
 function rotaryCase(
   shape: Heads,
   columns: number,
@@ -123,35 +113,15 @@ function rotaryCase(
   threads: Threads,
 ): KernelCase {
   const { heads, keyValueHeads, headDim, past } = shape;
-  const rows = (heads + 2 * keyValueHeads) * headDim;
+  const rows = queryKeyValueRows(shape);
   return {
     name: `matvec + rotary, ${heads}/${keyValueHeads} heads of ${headDim} after ${past} ${describe('q8g32', has, threads)}`,
     unsupported: needsSubgroups(threads.reduction),
     prepare: (random) => {
-      const room = past + 2;
       const { operands, result } = linearParts(random, 'q8g32', rows, columns, has);
-      const rotary = random.floats(headDim, 1);
-      const before = new Uint16Array(keyValueHeads * room * headDim).fill(HALF_NAN);
-      const states = [0, 1].map(() => tensorOf(fromF16(before), keyValueHeads, room, headDim));
-      const [queries] = rotaryCache.reference(
-        [result, tensorOf(rotary, 1, headDim)],
-        { heads, keyValueHeads, headDim, keyState: 'keys', valueState: 'values', epsilon: 0 },
-        context({ keys: states[0]!, values: states[1]! }, past),
-      );
-      const caches = states.map(({ data }) => ({
-        halvesBefore: before,
-        halvesAfter: toF16(data as Float32Array).map((bits, i) => (Number.isNaN(data[i]!) ? HALF_NAN : bits)),
-      }));
-      const variant = {
-        ...variantOf('q8g32', rows, columns, has, threads),
-        rotary: rotaryText({ heads, keyValueHeads, headDim, context: room }),
-      };
-      return prepared(matvecKernel, variant, undefined, { past }, [
-        ...operands,
-        { input: rotary },
-        ...caches,
-        { output: queries!.data as Float32Array, tolerance: TOLERANCE },
-      ]);
+      const rotated = rotaryOperands(random, result, shape, TOLERANCE);
+      const variant = { ...variantOf('q8g32', rows, columns, has, threads), rotary: rotated.rotary };
+      return prepared(matvecKernel, variant, undefined, { past }, [...operands, ...rotated.operands]);
     },
   };
 }

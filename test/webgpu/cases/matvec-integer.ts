@@ -1,14 +1,11 @@
 // Matrix-vector products in integers, with all that they take along, against the references of the operations that they
 // replace: closely with activations rounded as the kernel rounds them, loosely with the activations as they are.
 
-import { rotaryText } from '../../../runtime/backends/webgpu/kernels/matvec-epilogue.wgsl.ts';
 import type { MatvecIntegerVariant } from '../../../runtime/backends/webgpu/kernels/matvec-integer.wgsl.ts';
 import { matvecIntegerKernel } from '../../../runtime/backends/webgpu/kernels/matvec-integer.ts';
-import { fromF16, toF16 } from '../../../runtime/half.ts';
 import { gatedActivation } from '../../../runtime/ops/gated-activation.ts';
 import { linear } from '../../../runtime/ops/linear.ts';
 import type { Tensor } from '../../../runtime/ops/operation.ts';
-import { rotaryCache } from '../../../runtime/ops/rotary-cache.ts';
 import {
   BLOCK,
   type FormatName,
@@ -29,13 +26,13 @@ import {
   SUM_TOLERANCE,
   tensorOf,
 } from '../kernel-case.ts';
+import { type Heads, queryKeyValueRows, rotaryOperands } from './rotary-operands.ts';
 
 const EPSILON = 1e-5;
 /** Sums, then products of sums. */
 const CLOSE = 2 * SUM_TOLERANCE;
 /** Rounding to 127 parts of a block's largest: 0.4 % of a sum, four times that for the worst of many. */
 const LOOSE = 2e-2;
-const HALF_NAN = 0x7fc0;
 
 type Threads = Pick<
   MatvecIntegerVariant,
@@ -181,44 +178,13 @@ function activationCase(activation: 'silu' | 'gelu-tanh', layer: Layer, threads:
   });
 }
 
-interface Heads {
-  heads: number;
-  keyValueHeads: number;
-  headDim: number;
-  past: number;
-}
-
-function rotaryCase(
-  { heads, keyValueHeads, headDim, past }: Heads,
-  layer: Omit<Layer, 'rows'>,
-  threads: Threads,
-): KernelCase {
-  const whole = { ...layer, rows: (heads + 2 * keyValueHeads) * headDim };
-  return integerCase(`+ rotary after ${past} ${describe(whole, threads)}`, threads, (random) => {
-    const room = past + 2;
+function rotaryCase(shape: Heads, layer: Omit<Layer, 'rows'>, threads: Threads): KernelCase {
+  const whole = { ...layer, rows: queryKeyValueRows(shape) };
+  return integerCase(`+ rotary after ${shape.past} ${describe(whole, threads)}`, threads, (random) => {
     const { operands, closely } = layerParts(random, whole);
-    const rotary = random.floats(headDim, 1);
-    const before = new Uint16Array(keyValueHeads * room * headDim).fill(HALF_NAN);
-    const states = [0, 1].map(() => tensorOf(fromF16(before), keyValueHeads, room, headDim));
-    const [queries] = rotaryCache.reference(
-      [closely, tensorOf(rotary, 1, headDim)],
-      { heads, keyValueHeads, headDim, keyState: 'keys', valueState: 'values', epsilon: 0 },
-      context({ keys: states[0]!, values: states[1]! }, past),
-    );
-    const caches = states.map(({ data }) => ({
-      halvesBefore: before,
-      halvesAfter: toF16(data as Float32Array).map((bits, i) => (Number.isNaN(data[i]!) ? HALF_NAN : bits)),
-    }));
-    const variant = {
-      ...variantOf(whole, threads),
-      rotary: rotaryText({ heads, keyValueHeads, headDim, context: room }),
-    };
-    return prepared(matvecIntegerKernel, variant, undefined, { past }, [
-      ...operands,
-      { input: rotary },
-      ...caches,
-      { output: queries!.data as Float32Array, tolerance: CLOSE },
-    ]);
+    const rotated = rotaryOperands(random, closely, shape, CLOSE);
+    const variant = { ...variantOf(whole, threads), rotary: rotated.rotary };
+    return prepared(matvecIntegerKernel, variant, undefined, { past: shape.past }, [...operands, ...rotated.operands]);
   });
 }
 

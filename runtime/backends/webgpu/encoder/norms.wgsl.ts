@@ -1,8 +1,9 @@
 // Kernels of one workgroup a row (or an image's group): sums over it, then its numbers again.
 
 import { type Kernel, type Reduction, spread, type Variant } from '../kernels/kernel.ts';
-import { reduceBuiltins, reduceMemory, reduceStatements } from '../kernels/reduce.wgsl.ts';
-import { rowCount, type Rows, rowsExpression } from '../kernels/rows.ts';
+import { reduceStatements } from '../kernels/reduce.wgsl.ts';
+import { rowWorkgroupStart } from '../kernels/row-workgroup.wgsl.ts';
+import { rowCount, type Rows } from '../kernels/rows.ts';
 import { float, storage } from './elements.wgsl.ts';
 
 export interface NormVariant extends Variant {
@@ -68,21 +69,8 @@ function normWgsl(variant: NormVariant): string {
       : `inverseSqrt(squares / ${float(columns)} + ${float(epsilon)})`;
   const scaled = `(x[at] - mean) * inverse${kernel === 'normalizeRows' ? '' : ' * weight[channel]'}${hasBias ? ' + bias[channel]' : ''}`;
   return `
-${reduceMemory(shape)}
 var<workgroup> shared0: f32;
-
-@compute @workgroup_size(${workgroupSize})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroupCount: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32${reduceBuiltins(reduction)}
-) {
-  let row = workgroup.y * workgroupCount.x + workgroup.x;
-  if (row >= ${rowsExpression(rows)}) {
-    return;
-  }
-  let lane = thread;
-  var sum0 = 0.0;
+${rowWorkgroupStart(rows, shape)}
   ${mean}
   sum0 = 0.0;
   ${each('let difference = x[at] - mean;\n    sum0 += difference * difference;')}

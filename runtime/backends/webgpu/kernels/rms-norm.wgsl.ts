@@ -1,6 +1,7 @@
 import { float, type Reduction } from './kernel.ts';
-import { reduceBuiltins, reduceMemory, reduceStatements } from './reduce.wgsl.ts';
-import { type Rows, rowsExpression } from './rows.ts';
+import { reduceStatements } from './reduce.wgsl.ts';
+import { rowWorkgroupStart } from './row-workgroup.wgsl.ts';
+import type { Rows } from './rows.ts';
 
 export interface RmsNormVariant {
   kernel: 'rmsNorm' | 'addRmsNorm';
@@ -18,21 +19,8 @@ export function rmsNormWgsl(variant: RmsNormVariant): string {
   const shape = { reduction, workgroupSize, lanes: workgroupSize, values: 1 };
   return `
 const VECTORS = ${columns / 4}u;
-${reduceMemory(shape)}
 var<workgroup> inverse: f32;
-
-@compute @workgroup_size(${workgroupSize})
-fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
-  @builtin(num_workgroups) workgroupCount: vec3<u32>,
-  @builtin(local_invocation_index) thread: u32${reduceBuiltins(reduction)}
-) {
-  let row = workgroup.y * workgroupCount.x + workgroup.x;
-  if (row >= ${rowsExpression(rows)}) {
-    return;
-  }
-  let lane = thread;
-  var sum0 = 0.0;
+${rowWorkgroupStart(rows, shape)}
   for (var i = thread; i < VECTORS; i += ${workgroupSize}u) {
     ${isAdding ? 'let value = x[row * VECTORS + i] + residual[row * VECTORS + i];' : 'let value = x[row * VECTORS + i];'}
     ${isAdding ? 'added[row * VECTORS + i] = value;' : ''}

@@ -2,7 +2,7 @@
 // test/webgpu runs against the references, on every format that the kernel has: tuning decides how fast an answer comes, never
 // what it is. A stored choice counts only while it is listed here.
 
-import type { DeviceProfile, TunedChoices } from '../device-profile.ts';
+import { type DeviceProfile, fitsWorkgroup, type TunedChoices } from '../device-profile.ts';
 import { attentionDecodeBytes } from '../kernels/attention-decode.wgsl.ts';
 import { matmulWorkgroupBytes } from '../kernels/matmul.ts';
 import { matvecIntegerBytes } from '../kernels/matvec-integer-threads.ts';
@@ -21,27 +21,30 @@ export function candidatesFor(profile: DeviceProfile, key: string): readonly Con
       return [
         // The other kernel, as its own ladder has it.
         { inFloats: true },
-        ...MATVEC_INTEGER.filter(
-          (threads) =>
-            threads.workgroupSize <= profile.maxInvocationsPerWorkgroup &&
-            matvecIntegerBytes(columns, threads) <= profile.maxWorkgroupStorageBytes,
+        ...MATVEC_INTEGER.filter((threads) =>
+          fitsWorkgroup(profile, matvecIntegerBytes(columns, threads), threads.workgroupSize),
         ),
       ];
     case 'matmul':
-      return MATMUL.filter(
-        (tile) =>
-          // The type of the tiles is a matter of precision, not of speed, so it stays.
-          matmulWorkgroupBytes({ ...tile, tileType: profile.shaderF16 && !profile.isSoftware ? 'f16' : 'f32' }) <=
-            profile.maxWorkgroupStorageBytes &&
-          tile.threadsTokens * tile.threadsRows <= profile.maxInvocationsPerWorkgroup,
-      );
+      return MATMUL.filter((tile) => {
+        // The type of the tiles is a matter of precision, not of speed, so it stays.
+        const tileType = profile.shaderF16 && !profile.isSoftware ? 'f16' : 'f32';
+        return fitsWorkgroup(
+          profile,
+          matmulWorkgroupBytes({ ...tile, tileType }),
+          tile.threadsTokens * tile.threadsRows,
+        );
+      });
     case 'matmulMatrix':
     case 'matmulMatrix-few':
       return MATMUL_MATRIX.filter(
         (tile) =>
           columns % tile.tileColumns === 0 &&
-          matmulMatrixWorkgroupBytes(tile) <= profile.maxWorkgroupStorageBytes &&
-          tile.subgroupsTokens * tile.subgroupsRows * SUBGROUP_SIZE <= profile.maxInvocationsPerWorkgroup,
+          fitsWorkgroup(
+            profile,
+            matmulMatrixWorkgroupBytes(tile),
+            tile.subgroupsTokens * tile.subgroupsRows * SUBGROUP_SIZE,
+          ),
       );
     case 'attentionDecode':
       return ATTENTION_DECODE.filter(({ splitPositions }) => {
