@@ -7,22 +7,29 @@ import { bytes, concatenate, float, integer, message, string } from './protobuf.
 /** TensorProto.DataType */
 export const ONNX_TYPE = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, float16: 10 };
 
-const ATTRIBUTE_TYPE = { float: 1, int: 2 };
+const ATTRIBUTE_TYPE = { float: 1, int: 2, ints: 7 };
 const IR_VERSION = 8;
 const OPSET = 17;
 
 const OF_MICROSOFT = new Set([
+  'BiasGelu',
   'DynamicQuantizeMatMul',
   'GatherBlockQuantized',
   'GroupQueryAttention',
   'MatMulIntegerToFloat',
   'MatMulNBits',
+  'MultiHeadAttention',
   'QuickGelu',
+  'SkipLayerNormalization',
   'SkipSimplifiedLayerNormalization',
 ]);
 
-/** An attribute that is a number: `{ float: 1e-5 }` is written as a float, a plain number as an integer. */
+/** An attribute that is a number or a list of integers: `{ float: 1e-5 }` is written as a float, a plain number as an integer. */
 function attribute([name, value]) {
+  if (Array.isArray(value)) {
+    const items = value.map((item) => integer(8, item));
+    return message(5, string(1, name), ...items, integer(20, ATTRIBUTE_TYPE.ints));
+  }
   if (typeof value === 'object') {
     return message(5, string(1, name), float(2, value.float), integer(20, ATTRIBUTE_TYPE.float));
   }
@@ -42,6 +49,12 @@ export class OnnxGraph {
   #inputs = [];
   #outputs = [];
   #names = 0;
+  #title;
+
+  /** @param {string} [title] */
+  constructor(title = 'decoder') {
+    this.#title = title;
+  }
 
   /** @param {{ name: string, type: keyof typeof ONNX_TYPE, dims: (number | string)[] }} value */
   input(value) {
@@ -56,7 +69,7 @@ export class OnnxGraph {
   /**
    * @param {string} operator
    * @param {string[]} inputs names; '' leaves an optional one out
-   * @param {Record<string, number | { float: number }>} attributes
+   * @param {Record<string, number | number[] | { float: number }>} attributes
    * @param {string[]} [outputs] names; without them the node has one, which is named here
    * @returns {string} the name of the first output
    */
@@ -104,7 +117,7 @@ export class OnnxGraph {
 
   /** @returns {Uint8Array} the ModelProto */
   file() {
-    const graph = [...this.#nodes, string(2, 'decoder'), ...this.#constants, ...this.#inputs, ...this.#outputs];
+    const graph = [...this.#nodes, string(2, this.#title), ...this.#constants, ...this.#inputs, ...this.#outputs];
     return concatenate([
       integer(1, IR_VERSION),
       string(2, 'wp-models bench'),

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ENCODER_SHAPES } from './encoder/shapes.mjs';
 import { SHAPES } from './shapes.mjs';
 
 export const HELP = `npm run bench -- [options]
@@ -10,6 +11,9 @@ export const HELP = `npm run bench -- [options]
   --model SRC        what to load: wp:…, an address, or a file or folder anywhere on this machine
                      (default wp:fable-25m)
   --shape NAME       random weights of a published shape instead: ${Object.keys(SHAPES).join(', ')}
+  --encoder NAME     sentences a second of an encoder of random weights: ${Object.keys(ENCODER_SHAPES).join(', ')}; with
+                     --batch, --rounds, --threads, --backend, --in, --peer (not wllama), --precision (8bit and f16 by default)
+  --batch LIST       sentences of a call to an encoder (default 1,32)
   --backend NAME     webgpu | wasm | auto (default auto)
   --precision P      2bit | 3bit | 4bit | 8bit | f16 | auto (default auto; shapes: 4bit, the default, or other bits)
   --threads N        threads of the WASM backend and of the peers (default 1)
@@ -66,6 +70,8 @@ function parse(args) {
         in: { type: 'string', default: 'chromium' },
         peer: { type: 'string', default: '' },
         gguf: { type: 'string' },
+        encoder: { type: 'string' },
+        batch: { type: 'string', default: '1,32' },
         prompt: { type: 'string', default: '512' },
         decode: { type: 'string', default: '128' },
         rounds: { type: 'string', default: '5' },
@@ -89,6 +95,7 @@ export function readOptions(args) {
   if (values.shape !== undefined && !Object.hasOwn(SHAPES, values.shape)) {
     throw new OptionError(`--shape is ${Object.keys(SHAPES).join(', ')}, not ${JSON.stringify(values.shape)}`);
   }
+  if (values.encoder !== undefined) checkEncoder(values);
   if (values.shape && values.model) throw new OptionError('--shape and --model exclude each other');
   const options = {
     ...values,
@@ -100,6 +107,7 @@ export function readOptions(args) {
     decodeTokens: count('decode', values.decode),
     rounds: count('rounds', values.rounds),
     peers: [...new Set(values.peer.split(',').filter(Boolean))].map((peer) => oneOf('peer', peer)),
+    batches: values.batch.split(',').map((size) => count('batch', size)),
     model: values.model ?? 'wp:fable-25m',
     measures: !(values.report && args.length === 1),
   };
@@ -121,7 +129,7 @@ export function readOptions(args) {
   }
   if (options.plainSimd && options.in === 'node') throw new OptionError('--plain-simd is for browsers, not --in node');
   if (options.gguf && !existsSync(options.gguf)) throw new OptionError(`${options.gguf} does not exist`);
-  if (!options.peerShape) {
+  if (!options.peerShape && !options.encoder) {
     const synthetic = options.peers.find((peer) => peer !== 'wllama');
     if (synthetic) throw new OptionError(`--peer ${synthetic} needs --shape: its weights are made here`);
     if (options.peers.includes('wllama') && !options.gguf) {
@@ -132,7 +140,33 @@ export function readOptions(args) {
   return options;
 }
 
-function nameOf({ shape, model, localModel, backend, precision, threads, in: where, promptTokens, plainSimd }) {
+function checkEncoder(values) {
+  const { encoder, shape, model } = values;
+  if (!Object.hasOwn(ENCODER_SHAPES, encoder)) {
+    throw new OptionError(`--encoder is ${Object.keys(ENCODER_SHAPES).join(', ')}, not ${JSON.stringify(encoder)}`);
+  }
+  if (shape || model) throw new OptionError('--encoder excludes --shape and --model');
+  if (values.in === 'node') throw new OptionError('--encoder is measured in a browser, not with --in node');
+  if (values.backend === 'auto')
+    throw new OptionError('--encoder needs --backend wasm or webgpu: its peers get the same');
+  if (values.peer.split(',').includes('wllama'))
+    throw new OptionError('--encoder has the peers ort and transformers.js');
+  if (values.tune || values.profile) throw new OptionError('--encoder goes without --tune and --profile');
+}
+
+function nameOf({
+  encoder,
+  shape,
+  model,
+  localModel,
+  backend,
+  precision,
+  threads,
+  in: where,
+  promptTokens,
+  plainSimd,
+}) {
+  if (encoder) return [encoder, backend, precision, `${threads}t`, where, ...(plainSimd ? ['plain'] : [])].join('-');
   const what = shape ?? (localModel ? basename(localModel) : model).replace(/^wp:/, '').replace(/[^\w.-]+/g, '-');
   return [what, backend, precision, `${threads}t`, `${promptTokens}p`, where, ...(plainSimd ? ['plain'] : [])].join(
     '-',

@@ -59,6 +59,10 @@ async function answerTo(job) {
     if (job.requireAdapter && !new RegExp(job.requireAdapter, 'i').test(adapter)) {
       return { ...about, limits, results: [], error: `The adapter is ${adapter}, not ${job.requireAdapter}.` };
     }
+    if (job.encoder) {
+      const { measureEncoders } = await import('./encoder/measure.mjs');
+      return { ...about, kind: 'encoder', limits, results: await measureEncoders(job.encoder, log) };
+    }
     return { ...about, limits, results: await resultsOf(job) };
   } catch (error) {
     return { ...about, limits: {}, results: [], error: `${error.name}: ${error.message}` };

@@ -3,6 +3,7 @@
 
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { batchesOf, encoderCells, encoderColumns, encoderRatios, rateOf } from './encoder/table.mjs';
 import { barPlot, escapeText } from './plot.mjs';
 import { kernelDetails, tuningDetails } from './report-kernels.mjs';
 import { cellsOf, COLUMNS, limitLines, percent, ratios, shares, softwareWarning } from './table.mjs';
@@ -138,7 +139,53 @@ function facts({ machine, date, userAgent, isolated, limits }) {
   </dl>`;
 }
 
+/** Of `--encoder`: sentences instead of tokens. */
+function encoderSection(report) {
+  const { results } = report;
+  const whole = results.filter(({ error }) => !error);
+  const batches = batchesOf(results);
+  const bars = (batch) =>
+    whole.map((result) => {
+      const value = Math.max(...['texts', 'tokens'].map((way) => rateOf(result, way, batch) ?? 0));
+      const isOurs = result.engine === 'wp-models';
+      const note = [result.precision, result.backend].filter(Boolean).join(' · ');
+      return { name: result.engine, note, isOurs, value, label: value.toFixed(value < 100 ? 1 : 0) };
+    });
+  const warning = softwareWarning({ limits: report.limits ?? {}, results });
+  const row = (cells, cell) =>
+    html`<tr>
+      ${cells.map((text) => html`<${cell}>${escapeText(text)}</${cell}>`)}
+    </tr>`;
+  return html`<section>
+    <h2>${escapeText(report.what ?? 'unnamed')}</h2>
+    ${facts({ limits: {}, ...report })} ${report.error ? html`<p class="failed">${escapeText(report.error)}</p>` : ''}
+    ${warning ? html`<p class="failed">${warning}</p>` : ''}
+    <div class="plots">${batches.map((batch) => barPlot(`Sentences a second, batch ${batch}`, bars(batch)))}</div>
+    <ul class="ratios">
+      ${encoderRatios(results).map(
+        ({ ours, peer, batch, ratio }) =>
+          html`<li>
+            <b>${ratio.toFixed(2)} ×</b><span>batch ${batch}</span>
+            <span class="against">${escapeText(`${ours} ÷ ${peer}`)}</span>
+          </li>`,
+      )}
+    </ul>
+    <div class="scroll">
+      <table>
+        <thead>
+          ${row(encoderColumns(batches), 'th')}
+        </thead>
+        <tbody>
+          ${results.map((result) => row(encoderCells(result, batches), 'td'))}
+        </tbody>
+      </table>
+    </div>
+    ${report.command ? html`<pre><code>${escapeText(report.command)}</code></pre>` : ''}
+  </section>`;
+}
+
 function section(report) {
+  if (report.kind === 'encoder') return encoderSection(report);
   const warning = softwareWarning(report);
   return html`<section>
     <h2>${escapeText(report.what ?? 'unnamed')}</h2>

@@ -4,6 +4,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { basename, dirname, resolve } from 'node:path';
+import { encoderJob } from './encoder/job.mjs';
+import { ENCODER_SHAPES } from './encoder/shapes.mjs';
+import { printEncoderTable } from './encoder/table.mjs';
 import { FETCHED_PEERS, fetchPeer } from './fetch-peer.mjs';
 import { runInBrowser } from './in-browser.mjs';
 import { wasmReadLimit } from './limits.mjs';
@@ -77,14 +80,19 @@ async function servedModel({ shape, bits, localModel: path }) {
 }
 
 async function measured(options) {
-  const shape = options.shape && SHAPES[options.shape];
+  const shape = options.encoder ? ENCODER_SHAPES[options.encoder] : options.shape && SHAPES[options.shape];
   for (const peer of options.peers) if (Object.hasOwn(FETCHED_PEERS, peer)) await fetchPeer(peer);
-  const served = await servedModel(options);
+  const served = options.encoder ? undefined : await servedModel(options);
   try {
     const runs = runsOf(options, served?.url ?? options.model);
-    const answer = options.in === 'node' ? await inNode(runs[0]) : await inBrowser(runs, options);
+    const answer = options.encoder
+      ? await runInBrowser({ encoder: encoderJob(options), webgpuLimits: options.backend === 'webgpu' }, options)
+      : options.in === 'node'
+        ? await inNode(runs[0])
+        : await inBrowser(runs, options);
     return {
-      what: shape ? `${options.shape} (${shape.title})` : options.model,
+      kind: options.encoder ? 'encoder' : 'decoder',
+      what: shape ? `${options.encoder ?? options.shape} (${shape.title})` : options.model,
       command: `npm run bench -- ${process.argv.slice(2).join(' ')}`.trim(),
       date: new Date().toISOString(),
       machine: {
@@ -104,7 +112,8 @@ async function main(options) {
   let failed = false;
   if (options.measures) {
     const report = await measured(options);
-    printTable(report);
+    if (options.encoder) printEncoderTable(report);
+    else printTable(report);
     const path = resolve(options.json);
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, `${JSON.stringify(report, null, 2)}\n`);
