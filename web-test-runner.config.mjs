@@ -9,7 +9,7 @@ import { esbuildPlugin } from '@web/dev-server-esbuild';
 import { defaultReporter } from '@web/test-runner';
 import { chromeLauncher } from '@web/test-runner-chrome';
 import puppeteer from 'puppeteer-core';
-import { chromium, firefox } from './scripts/browsers.mjs';
+import { chromium, chromiumWithWebNn, firefox } from './scripts/browsers.mjs';
 import { isolationHeaders } from './scripts/isolation.mjs';
 import { jsonReporter } from './scripts/wtr-json-reporter.mjs';
 
@@ -18,8 +18,9 @@ const shared = resolve(root, '../shared');
 const browserName = process.env.BROWSER ?? 'chromium';
 const isolated = process.env.ISOLATED !== '0';
 
-const launchOptions = browserName === 'firefox' ? firefox() : await chromium();
-if (!launchOptions) throw new Error('No Firefox is installed here; set FIREFOX_PATH, or BROWSER=chromium.');
+const launchers = { chromium, firefox, webnn: chromiumWithWebNn };
+const launchOptions = await launchers[browserName]();
+if (!launchOptions) throw new Error(`No ${browserName} is installed here; set FIREFOX_PATH, or BROWSER=chromium.`);
 
 /** `/__shared__/…` is the folder `../shared` of a developer's machine: real models, when they are there. */
 function serveShared(context, next) {
@@ -67,7 +68,7 @@ async function setHeaders(context, next) {
 
 export default {
   rootDir: root,
-  files: process.env.WP_FILES?.split(',') ?? ['test/**/*.browser.test.ts', '!test/fixtures/**'],
+  files: process.env.WP_FILES?.split(',') ?? ['test/**/*.browser.test.ts', '!test/fixtures/**', '!test/webnn/**'],
   nodeResolve: { exportConditions: ['browser', 'development'] },
   concurrency: Number(process.env.WP_CONCURRENCY ?? 1),
   browsers: [chromeLauncher({ launchOptions, puppeteer })],

@@ -45,9 +45,15 @@ function installedChromium() {
   return (places[platform()] ?? []).find((path) => existsSync(path));
 }
 
+/** @returns {boolean} whether @sparticuz/chromium is installed and made for this machine */
+export function findPackagedChromium() {
+  if (platform() !== 'linux' || process.arch !== 'x64') return false;
+  return existsSync(new URL('../node_modules/@sparticuz/chromium/bin', import.meta.url));
+}
+
 /** Unpacks the Chromium of @sparticuz/chromium; its SwiftShader libraries land beside it. */
 async function packagedChromium() {
-  if (platform() !== 'linux' || process.arch !== 'x64') return undefined;
+  if (!findPackagedChromium()) return undefined;
   const { default: packaged } = await import('@sparticuz/chromium').catch(() => ({ default: undefined }));
   if (!packaged) return undefined;
   try {
@@ -142,6 +148,17 @@ export async function chromium() {
     args: chromiumFlags(),
     protocolTimeout: 600_000,
   };
+}
+
+/**
+ * puppeteer launch options for a Chromium whose WebNN computes (on the CPU), or undefined where it does not start: the one inside
+ * @sparticuz/chromium, since distributions and branded builds leave the service out on Linux.
+ */
+export async function chromiumWithWebNn() {
+  const executablePath = await packagedChromium();
+  if (!executablePath) return undefined;
+  const args = [...chromiumFlags(), '--enable-features=WebMachineLearningNeuralNetwork'];
+  return { browser: 'chrome', executablePath, headless: true, args, protocolTimeout: 600_000 };
 }
 
 /** puppeteer launch options for Firefox (WebDriver BiDi), or undefined where none is installed. */

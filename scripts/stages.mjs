@@ -3,13 +3,13 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { findFirefox } from './browsers.mjs';
+import { findFirefox, findPackagedChromium } from './browsers.mjs';
 import { filesUnder } from './fingerprint.mjs';
 import { root } from './root.mjs';
 import { findWebKit } from './webkit.mjs';
 
 const tests = filesUnder(join(root, 'test')).map((file) => relative(root, file).replaceAll('\\', '/'));
-const outside = /^test\/(fixtures|webkit|package)\//;
+const outside = /^test\/(fixtures|webkit|package|webnn)\//;
 
 /** Files of node:test; `*.browser.test.ts` are @web/test-runner's. */
 const nodeFiles = tests.filter(
@@ -74,6 +74,18 @@ export const stages = [
   {
     ...browserTests('firefox', 'Firefox'),
     unless: () => (findFirefox() ? undefined : 'no Firefox is installed here (FIREFOX_PATH may name one)'),
+  },
+  {
+    ...browserTests('webnn', 'WebNN, where it computes'),
+    files: within('webnn'),
+    env: ({ report, grep }) => ({
+      BROWSER: 'webnn',
+      WP_FILES: within('webnn').join(','),
+      WP_REPORT: report,
+      ...(grep ? { WP_GREP: grep } : {}),
+    }),
+    unless: () =>
+      findPackagedChromium() ? undefined : 'only the Chromium inside @sparticuz/chromium (Linux, x64) computes WebNN',
   },
   {
     ...nodeTests('webkit', 'WebKitGTK', within('webkit'), { concurrency: 1 }),

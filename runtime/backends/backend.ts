@@ -150,7 +150,7 @@ export interface EncoderProgram extends Pick<Program, 'setWeight' | 'ready' | 'm
 export type EncoderCompileOptions = Omit<CompileOptions, 'contextLength'>;
 
 export interface Backend {
-  readonly name: 'webgpu' | 'wasm';
+  readonly name: 'webgpu' | 'wasm' | 'webnn';
   /** A sentence for people: adapter or thread count. */
   readonly description: string;
   /** Of backends whose programs can be tuned: what names the device among others, and whether it is one worth tuning. */

@@ -45,6 +45,11 @@ export const layers: Readonly<Record<string, Layer>> = {
     node: 'dynamic',
   },
 
+  webnn: {
+    paths: ['runtime/backends/webnn/'],
+    allow: ['errors', 'half', 'types', 'backend', 'ops', 'graph', 'quantization'],
+  },
+
   // Bytes.
   loading: { paths: ['runtime/loading/'], allow: ['errors', 'types'], packages: ['idb-keyval'], node: 'dynamic' },
   weights: {
@@ -109,6 +114,7 @@ export const layers: Readonly<Record<string, Layer>> = {
       'tuningStore',
       'backend',
       'webgpu',
+      'webnn',
       'wasm',
       'loading',
       'weights',

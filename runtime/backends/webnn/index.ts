@@ -1,0 +1,1 @@
+export { createWebNnBackend, type WebNnBackendOptions, type WebNnDevice } from './backend.ts';
