@@ -1,18 +1,7 @@
 // `wp-models quantize`: a model in fewer bits, as one GGUF file or a folder of safetensors. What is written goes to a file that
 // ends with .part until it is whole: an interrupted run goes on there when it is started again with the same options.
 
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  statSync,
-  truncateSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import {
   WpError,
@@ -25,6 +14,7 @@ import {
 } from '../runtime/index.ts';
 import { localSource } from './local-source.ts';
 import { describeOptions, parseOptions, type OptionTable, type OptionValues } from './options.ts';
+import { PartFile } from './part-file.ts';
 import { formatBytes, type Terminal } from './terminal.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -52,8 +42,9 @@ const table = {
   method: {
     kind: 'text',
     value: '<name>',
-    choices: ['search', 'hqq', 'importance', 'gptq'],
-    description: 'search, hqq; with --calibrate also importance, gptq (default gptq with a text, else search)',
+    choices: ['search', 'hqq', 'importance', 'gptq', 'gptq-layers'],
+    description:
+      'search, hqq; with --calibrate importance, gptq, gptq-layers (each layer on what those before it give: best for few bits) (default gptq with a text, else search)',
   },
   budget: {
     kind: 'text',
@@ -67,7 +58,8 @@ const table = {
 
 export const quantizeHelp = `Usage: wp-models quantize <hub id, folder or file> [options]
 
-Quantises a model. Run it again with the same options to go on after an interruption.
+Quantises a model. Run it again with the same options to go on after an interruption: what was calibrated is kept beside the file
+(<output>.part.state) until it is whole. Other options, another method or another text begin anew.
 
 ${describeOptions(table)}
 `;
@@ -98,6 +90,7 @@ export async function quantizeCommand(
   }
   mkdirSync(isGguf ? dirname(path) : path, { recursive: true });
   const output = new PartFile(target);
+  const state = values.force ? undefined : output.readState();
   const controller = new AbortController();
   terminal.onInterrupt(() => controller.abort());
   let plan: QuantizePlan | undefined;
@@ -110,11 +103,15 @@ export async function quantizeCommand(
       onProgress: (progress) => terminal.status(describeProgress(progress)),
       onPlan: (planned) => {
         plan = planned;
-        const done = output.begin(planned.header, values.force === true);
+        const why = planned.restart ?? (state ? undefined : 'nothing says how it was made');
+        const { done, anew } = output.begin(planned.header, values.force ? 'it is written over' : why);
+        if (anew !== undefined && !values.force) terminal.note(`The interrupted run begins anew: ${anew}.\n`);
         if (done > 0)
           terminal.note(`Going on: ${formatBytes(done)} of ${formatBytes(planned.totalBytes)} are there.\n`);
         return done;
       },
+      state,
+      onState: (latest) => output.writeState(latest),
       write: (file, start, bytes) => {
         if (file === plan?.file) output.write(start, bytes);
         else writeWhole(join(path, file), bytes, start);
@@ -137,45 +134,6 @@ export async function quantizeCommand(
   } finally {
     terminal.status('');
     terminal.onInterrupt(undefined);
-  }
-}
-
-/** The large file while it is not whole. */
-class PartFile {
-  readonly #part: string;
-  #handle: number | undefined;
-
-  constructor(private readonly target: string) {
-    this.#part = `${target}.part`;
-  }
-
-  /** How many bytes are there from a run with the same header; 0 begins anew. */
-  begin(header: Uint8Array, isNew: boolean): number {
-    let done = 0;
-    if (!isNew && existsSync(this.#part)) {
-      const there = Buffer.alloc(header.length);
-      const handle = openSync(this.#part, 'r');
-      const read = readSync(handle, there, 0, header.length, 0);
-      closeSync(handle);
-      if (read === header.length && there.equals(header)) done = statSync(this.#part).size;
-    }
-    this.#handle = openSync(this.#part, done > 0 ? 'r+' : 'w');
-    return done;
-  }
-
-  write(start: number, bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length;) at += writeSync(this.#handle!, bytes, at, bytes.length - at, start + at);
-  }
-
-  finish(totalBytes: number): void {
-    this.close();
-    truncateSync(this.#part, totalBytes);
-    renameSync(this.#part, this.target);
-  }
-
-  close(): void {
-    if (this.#handle !== undefined) closeSync(this.#handle);
-    this.#handle = undefined;
   }
 }
 

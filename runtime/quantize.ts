@@ -51,6 +51,9 @@ export async function quantize(source: ModelSource, options: QuantizeOptions): P
           case 'data':
             take(data.file, data.start, data.bytes).then(() => answer(data.bytes.length), fail);
             return;
+          case 'state':
+            Promise.resolve(options.onState?.(data.state)).then(() => answer(0), fail);
+            return;
           case 'done':
             resolve();
             return;
@@ -86,6 +89,8 @@ function toRequest(source: ModelSource, options: QuantizeOptions): QuantizeReque
     method: options.method ?? (calibration === undefined ? 'search' : 'gptq'),
     calibration,
     budgetBytes: options.budgetBytes,
+    state: options.state,
+    keepsState: options.onState !== undefined,
     threads: (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency ?? 1,
   };
 }

@@ -35,8 +35,11 @@ export interface QuantizationOptions {
   perLayer?: Readonly<Record<string, QuantizationBits>> | undefined;
 }
 
-/** How codes and scales are chosen. `search` and `hqq` need no text; `importance` and `gptq` do. */
-export type QuantizationMethod = 'search' | 'hqq' | 'importance' | 'gptq';
+/**
+ * How codes and scales are chosen. `search` and `hqq` need no text; `importance`, `gptq` and `gptq-layers` do: the last calibrates
+ * layer after layer, each on what the quantised layers before it give.
+ */
+export type QuantizationMethod = 'search' | 'hqq' | 'importance' | 'gptq' | 'gptq-layers';
 
 export interface QuantizeOptions extends QuantizationOptions {
   /** `gguf`: one file of standard types. `safetensors`: a folder that `loadModel` reads. Default `gguf`. */
@@ -62,12 +65,21 @@ export interface QuantizeOptions extends QuantizationOptions {
    * interrupted run whose header is the same.
    */
   onPlan?: ((plan: QuantizePlan) => number | Promise<number>) | undefined;
+  /** What an interrupted run left to `onState`: it goes on without calibrating again, unless `onPlan` is told why it cannot. */
+  state?: Uint8Array | undefined;
+  /**
+   * Called before the first tensor, and between layers, with all that a later run needs in order to go on from there; awaited. It
+   * replaces what came before. With `gptq` it has the hidden states of the calibration text.
+   */
+  onState?: ((state: Uint8Array) => void | Promise<void>) | undefined;
   onProgress?: ((progress: QuantizeProgress) => void) | undefined;
   signal?: AbortSignal | undefined;
   headers?: Record<string, string> | undefined;
 }
 
 export interface QuantizePlan {
+  /** Why the run whose `state` was given cannot go on: all begins anew, and what `onPlan` answers counts as 0. */
+  restart?: string | undefined;
   /** The large file, and all its bytes before the first tensor. */
   file: string;
   header: Uint8Array;

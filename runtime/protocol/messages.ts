@@ -55,6 +55,10 @@ export interface QuantizeRequest {
   method: QuantizationMethod;
   calibration: string | undefined;
   budgetBytes: number | undefined;
+  /** Of an interrupted run. */
+  state: Uint8Array | undefined;
+  /** Whether states are wanted. */
+  keepsState: boolean;
   threads: number;
 }
 
@@ -78,13 +82,14 @@ export type GenerateEvent =
   | { type: 'aborted'; part: Extract<ChatPart, { done: true }> };
 
 /**
- * Worker → page on the port of a quantisation. `plan` and `data` are answered: the work waits for it. The last message is `done`,
+ * Worker → page on the port of a quantisation. `plan`, `data` and `state` are answered: the work waits for it. The last message is `done`,
  * `failed` or `aborted`.
  */
 export type QuantizeEvent =
   | { type: 'progress'; progress: QuantizeProgress }
   | { type: 'plan'; plan: QuantizePlan }
   | { type: 'data'; file: string; start: number; bytes: Uint8Array }
+  | { type: 'state'; state: Uint8Array }
   | { type: 'done' }
   | { type: 'failed'; error: WpErrorData }
   | { type: 'aborted' };

@@ -31,7 +31,7 @@ function fakeTerminal() {
 const header = Uint8Array.of(1, 2, 3, 4);
 const body = [Uint8Array.of(5, 6), Uint8Array.of(7, 8), Uint8Array.of(9)];
 
-/** Writes a header and three tensors; stops before the tensor `failsAt`. */
+/** Writes a header and three tensors; stops before the tensor `failsAt`. Goes on from a state of the same method. */
 function fakeQuantize(failsAt = Infinity) {
   const asked: QuantizeOptions[] = [];
   const written: number[] = [];
@@ -39,7 +39,12 @@ function fakeQuantize(failsAt = Infinity) {
     asked.push(options);
     const file = options.output === 'gguf' ? `${options.name}.gguf` : 'model.safetensors';
     const plan = { file, totalBytes: 9, bitsPerWeight: 2.6, formats: { a: 'q2k' }, reasons: ['asked for'] };
-    const done = await options.onPlan!({ ...plan, header });
+    const method = options.method ?? 'search';
+    const before = options.state && new TextDecoder().decode(options.state);
+    const restart = before === undefined || before === method ? undefined : `its method was ${before}`;
+    const answered = await options.onPlan!({ ...plan, header, restart });
+    const done = restart === undefined ? answered : 0;
+    await options.onState!(new TextEncoder().encode(method));
     if (options.output === 'safetensors') await options.write!('config.json', 0, new TextEncoder().encode('{}'));
     if (done < header.length) await options.write!(file, 0, header);
     let at = header.length;
@@ -102,14 +107,28 @@ describe('wp-models quantize', () => {
     assert.deepEqual(written, [2]);
     assert.match(state.notes, /Going on: 8 B of 9 B/);
     assert.deepEqual([...readFileSync(out)], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert.ok(!existsSync(`${out}.part.state`));
   });
 
   it('begins anew over another run’s beginning', async () => {
     const out = join(folder, 'c.gguf');
     writeFileSync(`${out}.part`, Uint8Array.of(9, 9, 9, 9, 9, 9));
     const { quantize, written } = fakeQuantize();
-    assert.equal(await quantizeRun(['m', '-o', out], quantize, fakeTerminal().terminal), 0);
+    const { terminal, state } = fakeTerminal();
+    assert.equal(await quantizeRun(['m', '-o', out], quantize, terminal), 0);
     assert.deepEqual(written, [0, 1, 2]);
+    assert.match(state.notes, /begins anew: nothing says how it was made/);
+  });
+
+  it('begins anew with another method, and says so', async () => {
+    const out = join(folder, 'd.gguf');
+    assert.equal(await quantizeRun(['m', '-o', out], fakeQuantize(2).quantize, fakeTerminal().terminal), 1);
+    const { quantize, written } = fakeQuantize();
+    const { terminal, state } = fakeTerminal();
+    assert.equal(await quantizeRun(['m', '-o', out, '--method', 'hqq'], quantize, terminal), 0);
+    assert.deepEqual(written, [0, 1, 2]);
+    assert.match(state.notes, /begins anew: its method was search/);
+    assert.deepEqual([...readFileSync(out)], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
   it('writes a folder, and JSON', async () => {

@@ -40,6 +40,8 @@ function requestOf(changes: Partial<QuantizeRequest>): QuantizeRequest {
     method: 'search',
     calibration: undefined,
     budgetBytes: undefined,
+    state: undefined,
+    keepsState: false,
     threads: 1,
     ...changes,
   };

@@ -38,6 +38,9 @@ export async function answerQuantize(
       signal: controller.signal,
       onProgress: (progress) => send({ type: 'progress', progress }),
       plan: (plan) => ask({ type: 'plan', plan }),
+      async state(state) {
+        await ask({ type: 'state', state });
+      },
       async write(file, start, bytes) {
         for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
           await ask({ type: 'data', file, start: start + at, bytes: bytes.slice(at, at + PIECE_BYTES) });

@@ -10,6 +10,13 @@ export { assignBits, type Assignment, type Candidate, type Unit } from '../assig
 export { calibrate, type Calibration, type CalibrateOptions, type CalibrationModel } from './calibrate.ts';
 export { quantizeWeights, spreadFormats, type QuantizeWeightsOptions } from './quantize-weights.ts';
 export type { QuantizationMethod } from './quantize-weight.ts';
-export { quantizeLayers, type QuantizeLayersOptions } from './quantize-layers.ts';
+export {
+  orderByLayers,
+  outsideLayers,
+  quantizeLayers,
+  type LayerState,
+  type QuantizeLayersOptions,
+} from './quantize-layers.ts';
+export { layerMemory, type LayerMemory } from './memory.ts';
 export { divergence, measureSensitivity, type SensitivityOptions } from './sensitivity.ts';
-export { textWindows } from './windows.ts';
+export { spreadOver, textWindows } from './windows.ts';

@@ -8,8 +8,13 @@ import type { Tap } from './tap.ts';
 /** Inputs whose products are summed at once. */
 const PRODUCT_ROWS = 512;
 
-/** `moments`: what GPTQ needs, too; takes columns² numbers a matrix. */
-export type Gathering = 'squares' | 'moments';
+/** `moments`: what GPTQ needs, too; takes columns² numbers a matrix. A set: moments of these tensors, squares of the others. */
+export type Gathering = 'squares' | 'moments' | ReadonlySet<string>;
+
+/** Bytes that the moments of one input take while they are gathered. */
+export function momentBytes(columns: number): number {
+  return 8 * columns * columns + 4 * columns * PRODUCT_ROWS;
+}
 
 export interface Gatherer {
   /** Adds rows [rows, columns] that the tap gave. */
@@ -24,8 +29,10 @@ export async function gatherer(backend: Backend, taps: readonly Tap[], gather: G
   const grams = new Map<number, GramProduct>();
   const sums = new Map<Tap, MomentSums>();
   for (const tap of taps) {
-    let gram = grams.get(tap.columns);
-    if (!gram && gather === 'moments') {
+    const wantsMoments =
+      typeof gather === 'string' ? gather === 'moments' : tap.tensors.some((tensor) => gather.has(tensor));
+    let gram = wantsMoments ? grams.get(tap.columns) : undefined;
+    if (!gram && wantsMoments) {
       gram = await GramProduct.create(backend, tap.columns, PRODUCT_ROWS);
       grams.set(tap.columns, gram);
     }

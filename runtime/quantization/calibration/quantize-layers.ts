@@ -1,125 +1,140 @@
-// GPTQ layer after layer: each layer's inputs are those that the quantised layers before it give, so that it makes up for their
-// errors as far as it can (the order of Frantar et al. 2022, section 4, by layer). Every window goes through a layer twice, with
-// its own weights to learn what they meet and with the quantised ones to know what they leave.
+// GPTQ one layer at a time, with the moments of that layer only. `sequential`: each layer's inputs are those that the quantised
+// layers before it give, so that it makes up for their errors as far as it can (the order of Frantar et al. 2022, section 4, by
+// layer); every window then goes through a layer twice, with its own weights to learn what they meet and with the quantised ones
+// to know what they leave.
 
 import { throwIfAborted, WpError } from '../../errors.ts';
-import type { Program } from '../../backends/backend.ts';
-import { lower } from '../../graph/passes/index.ts';
+import type { Graph, Weight } from '../../graph/types.ts';
 import type { ColumnStatistics } from '../column-statistics.ts';
 import { FORMATS, type PackedMatrix, type WeightFormat } from '../formats.ts';
 import type { GptqOptions } from '../gptq.ts';
-import { packMatrix, stackMatrices, unpackMatrix } from '../pack.ts';
+import { unpackMatrix } from '../pack.ts';
 import type { NamedMatrix } from '../quantized-checkpoint.ts';
-import { isMatrix, measuringFormats, openOutput, type Calibration, type CalibrationModel } from './calibrate.ts';
-import { HIDDEN_STATE, layerGraph, layersOf } from './layer-graph.ts';
+import { isMatrix, openOutput, type Calibration, type CalibrationModel } from './calibrate.ts';
+import { layersOf } from './layer-graph.ts';
+import { LayerRunner } from './layer-runner.ts';
 import { gatherer } from './moments.ts';
 import { WeightQuantizer } from './quantize-weight.ts';
 import { lookedUp, spreadFormats } from './quantize-weights.ts';
-import { tapLinears } from './tap.ts';
 
 export interface QuantizeLayersOptions {
   /** By tensor, or by the lowered graph's weight. Missing ones stay f16. */
   formats: ReadonlyMap<string, WeightFormat>;
-  /** Of the unquantised model, with moments: for what is outside the layers (the output matrix). */
+  /** Of the unquantised model, with moments of what is outside the layers (the output matrix): see `outsideLayers`. */
   calibration: Calibration;
+  /** Layers meet what quantised layers give. Default true; false: what the model's own give. */
+  sequential?: boolean | undefined;
+  /** Matrices that are stored in their format already: passed on as they are. */
+  kept?: ReadonlySet<string> | undefined;
   gptq?: GptqOptions | undefined;
+  /** Goes on before this layer (an index into the graph's layers) with the hidden states that it meets. */
+  from?: LayerState | undefined;
+  /** Called when all matrices before a layer were taken, with what a run needs that begins there. */
+  onLayer?: ((state: LayerState) => void | Promise<void>) | undefined;
   /** Called after each layer. */
   onProgress?: ((done: number, all: number) => void) | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** Every weight of the model once, quantised by GPTQ: first those outside the layers, then layer after layer. */
+export interface LayerState {
+  layer: number;
+  /** Of each window, [tokens, columns]. */
+  hidden: readonly Float32Array[];
+}
+
+/** Weights in the order in which `quantizeLayers` gives them; `outside` is the order of those outside the layers. */
+export function orderByLayers(graph: Graph, outside: readonly Weight[]): Weight[] {
+  return [...outside, ...layersOf(graph).flatMap((layer) => graph.weights.filter((weight) => weight.layer === layer))];
+}
+
+/** Weights that no layer has: tables, the last norm, the output matrix. */
+export function outsideLayers(graph: Graph): Weight[] {
+  return graph.weights.filter(({ layer }) => layer === undefined);
+}
+
+/**
+ * Every weight of the model once, quantised by GPTQ: first those outside the layers, as the model gives them, then layer after
+ * layer in the order of the graph. At most one layer is held in memory, with the hidden states of all windows.
+ */
 export async function* quantizeLayers(
   model: CalibrationModel,
   windows: readonly (readonly number[])[],
-  { formats, calibration, gptq, onProgress, signal }: QuantizeLayersOptions,
+  options: QuantizeLayersOptions,
 ): AsyncGenerator<NamedMatrix, void, undefined> {
+  const { formats, calibration, sequential = true, kept, gptq, from, onLayer, onProgress, signal } = options;
   const { graph } = model;
   const byTensor = spreadFormats(graph, formats);
   const quantizer = await WeightQuantizer.create('gptq', byTensor.values(), gptq);
   const tables = lookedUp(graph);
-  const plain = new Map(graph.weights.map((weight) => [weight.name, isMatrix(weight) ? FORMATS.f32 : FORMATS.f16]));
-  const quantize = (name: string, matrix: PackedMatrix, statistics: ColumnStatistics | undefined): PackedMatrix => {
-    const wanted = byTensor.get(name) ?? FORMATS.f16;
-    return quantizer.quantize(unpackMatrix(matrix), matrix.rows, matrix.columns, wanted, statistics, tables.has(name));
+  const formatOf = (name: string): WeightFormat => byTensor.get(name) ?? FORMATS.f16;
+  const read = new Map(
+    graph.weights.map((weight) => {
+      if (!isMatrix(weight)) return [weight.name, FORMATS.f16];
+      return [weight.name, kept?.has(weight.name) ? formatOf(weight.name) : FORMATS.f32];
+    }),
+  );
+  const quantize = (weight: Weight, matrix: PackedMatrix, known: ColumnStatistics | undefined): PackedMatrix => {
+    const { name } = weight;
+    if (!isMatrix(weight) || kept?.has(name)) return matrix;
+    const { rows, columns } = matrix;
+    return quantizer.quantize(unpackMatrix(matrix), rows, columns, formatOf(name), known, tables.has(name));
   };
 
-  let table: PackedMatrix | undefined;
-  const outside = graph.weights.filter(({ layer }) => layer === undefined);
-  for await (const { name, matrix } of model.weights({ ...graph, weights: outside }, plain, signal)) {
-    throwIfAborted(signal);
-    const isVector = !isMatrix(outside.find((weight) => weight.name === name)!);
-    const packed = isVector ? matrix : quantize(name, matrix, calibration.get(name));
-    if (tables.has(name)) table = packed;
-    yield { name, matrix: packed, isVector };
+  let hidden: Float32Array[] | undefined = from && [...from.hidden];
+  if (!hidden) {
+    const outside = outsideLayers(graph);
+    for await (const { name, matrix } of model.weights({ ...graph, weights: outside }, read, signal)) {
+      throwIfAborted(signal);
+      const weight = outside.find((candidate) => candidate.name === name)!;
+      const packed = quantize(weight, matrix, calibration.get(name));
+      if (tables.has(name)) hidden = lookUp(sequential ? packed : matrix, windows);
+      yield { name, matrix: packed, isVector: !isMatrix(weight) };
+    }
   }
-  if (!table) throw new WpError('unsupported-operation', 'The model looks up no table of embeddings.');
+  if (!hidden) throw new WpError('unsupported-operation', 'The model looks up no table of embeddings.');
 
-  const hidden = lookUp(table, windows);
   const tokens = windows.reduce((most, { length }) => Math.max(most, length), 1);
   const layers = layersOf(graph);
   for (const [i, layer] of layers.entries()) {
-    const part = layerGraph(graph, layer, tokens);
-    const { graph: tapped, taps } = tapLinears(lower(part.graph));
-    const measuring = measuringFormats(tapped, FORMATS.q8g32);
-    const formatOf = new Map(
-      tapped.weights.map((weight) => [
-        weight.name,
-        weight.name === HIDDEN_STATE ? FORMATS.f32 : measuring.get(weight.name)!,
-      ]),
-    );
-    const program = await model.backend.compile(tapped, {
-      formats: formatOf,
-      contextLength: tokens,
-      maxTokens: tokens,
-      maxOutputs: tokens,
-    });
+    if (i < (from?.layer ?? 0)) continue;
+    await onLayer?.({ layer: i, hidden });
+    const runner = await LayerRunner.create(model, layer, tokens);
     try {
       const originals = new Map<string, PackedMatrix>();
-      for await (const { name, matrix } of model.weights({ ...graph, weights: part.weights }, plain, signal)) {
+      for await (const { name, matrix } of model.weights({ ...graph, weights: runner.weights }, read, signal)) {
         originals.set(name, matrix);
       }
-      const setWeights = async (matrices: ReadonlyMap<string, PackedMatrix>): Promise<void> => {
-        for (const { name, parts } of tapped.weights) {
-          if (name === HIDDEN_STATE) continue;
-          const format = formatOf.get(name)!;
-          const converted = parts.map(({ tensor }) => {
-            const { rows, columns } = matrices.get(tensor)!;
-            return packMatrix(unpackMatrix(matrices.get(tensor)!), rows, columns, format);
-          });
-          await program.setWeight(name, stackMatrices(converted));
-        }
-      };
-      const run = async (visit: (output: Float32Array, window: number) => Promise<void> | void): Promise<void> => {
+      await runner.setWeights(originals);
+      const isLast = i + 1 === layers.length;
+      const gathered = await gatherer(model.backend, runner.taps, 'moments');
+      let statistics: Calibration;
+      try {
         for (const [w, state] of hidden.entries()) {
           throwIfAborted(signal);
-          await visit(await runLayer(program, model, state, tokens, part.columns), w);
+          const output = await runner.run(state);
+          for (const tap of runner.taps) await gathered.add(tap, openOutput(runner.program, tap.output));
+          if (!sequential) hidden[w] = output;
         }
-      };
-
-      await setWeights(originals);
-      const gathered = await gatherer(model.backend, taps, 'moments');
-      try {
-        await run(async () => {
-          for (const tap of taps) await gathered.add(tap, openOutput(program, tap.output));
-        });
-        const statistics = await gathered.means();
-        const quantized = new Map<string, PackedMatrix>();
-        for (const weight of part.weights) {
-          const matrix = originals.get(weight.name)!;
-          const packed = isMatrix(weight) ? quantize(weight.name, matrix, statistics.get(weight.name)) : matrix;
-          quantized.set(weight.name, packed);
-          yield { name: weight.name, matrix: packed, isVector: !isMatrix(weight) };
-        }
-        if (i + 1 < layers.length) {
-          await setWeights(quantized);
-          await run((output, w) => void (hidden[w] = output));
-        }
+        statistics = await gathered.means();
       } finally {
         gathered.dispose();
       }
+      const quantized = new Map<string, PackedMatrix>();
+      for (const weight of runner.weights) {
+        throwIfAborted(signal);
+        const matrix = quantize(weight, originals.get(weight.name)!, statistics.get(weight.name));
+        quantized.set(weight.name, matrix);
+        yield { name: weight.name, matrix, isVector: !isMatrix(weight) };
+      }
+      if (sequential && !isLast) {
+        await runner.setWeights(quantized);
+        for (const [w, state] of hidden.entries()) {
+          throwIfAborted(signal);
+          hidden[w] = await runner.run(state);
+        }
+      }
     } finally {
-      program.dispose();
+      runner.dispose();
     }
     onProgress?.(i + 1, layers.length);
   }
@@ -134,29 +149,4 @@ function lookUp(table: PackedMatrix, windows: readonly (readonly number[])[]): F
     window.forEach((token, i) => state.set(values.subarray(token * columns, (token + 1) * columns), i * columns));
     return state;
   });
-}
-
-async function runLayer(
-  program: Program,
-  model: CalibrationModel,
-  state: Float32Array,
-  tokens: number,
-  columns: number,
-): Promise<Float32Array> {
-  const padded = new Float32Array(tokens * columns);
-  padded.set(state);
-  const none = new Uint16Array(0);
-  const planes = [new Uint8Array(padded.buffer)];
-  await program.setWeight(HIDDEN_STATE, {
-    format: FORMATS.f32,
-    rows: tokens,
-    columns,
-    planes,
-    scales: none,
-    minimums: none,
-  });
-  await program.ready();
-  const length = state.length / columns;
-  const rows = Int32Array.from({ length }, (_, i) => i);
-  return program.run({ tokenIds: rows, rotary: model.rotaryRows(0, length), outputRows: rows, past: 0 });
 }

@@ -55,12 +55,15 @@ export async function* quantizeWeights(
   }
 }
 
-/** Formats by the lowered graph's weights, as formats by tensor: all parts of a stacked weight have one. */
+/** Formats by tensor, or by the lowered graph's weight for all of its parts, as formats by tensor. */
 export function spreadFormats(graph: Graph, formats: ReadonlyMap<string, WeightFormat>): Map<string, WeightFormat> {
   const result = new Map<string, WeightFormat>();
   for (const { name, parts } of lower(graph).weights) {
-    const format = formats.get(name) ?? formats.get(parts[0]!.tensor);
-    for (const { tensor } of parts) if (format) result.set(tensor, format);
+    const shared = formats.get(name) ?? formats.get(parts[0]!.tensor);
+    for (const { tensor } of parts) {
+      const format = formats.get(tensor) ?? shared;
+      if (format) result.set(tensor, format);
+    }
   }
   return result;
 }

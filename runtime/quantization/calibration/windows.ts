@@ -1,3 +1,9 @@
+/** `count` of some things, spread evenly from the first to the last. */
+export function spreadOver<T>(all: readonly T[], count: number): T[] {
+  const taken = Math.min(count, all.length);
+  return Array.from({ length: taken }, (_, i) => all[Math.floor(((i + 0.5) * all.length) / taken)]!);
+}
+
 /**
  * `count` windows of `length` tokens, spread evenly over a text: a text is rarely of one kind from its beginning to its end. Fewer
  * when the text is shorter; the tokens after its last whole window are left out, unless there is none.
