@@ -18,9 +18,11 @@ import type {
   QuantizeRequest,
   Reply,
   RuntimeService,
+  TensorCall,
+  TensorResult,
 } from './protocol/messages.ts';
 import type { TuningWish } from './host/tuning.ts';
-import type { BenchmarkResult, BenchmarkSizes, Capabilities, MemoryReport, TuningReport } from './types.ts';
+import type { BenchmarkResult, BenchmarkSizes, Capabilities, MemoryReport, ModelInfo, TuningReport } from './types.ts';
 
 export class RuntimeHost implements RuntimeService {
   readonly #backends = new BackendPool();
@@ -79,6 +81,14 @@ export class RuntimeHost implements RuntimeService {
     await answerEncode(request, port, () => this.#model(request.model));
   }
 
+  async run(model: ModelId, call: TensorCall): Promise<Reply<TensorResult>> {
+    const answer = await reply(() => {
+      const found = this.#model(model);
+      return found.run?.(call) ?? noTensors(found.info);
+    });
+    return answer.ok ? Comlink.transfer(answer, buffersOf(answer.value)) : answer;
+  }
+
   tokenize(model: ModelId, text: string): Promise<Reply<number[]>> {
     return reply(() => this.#model(model).tokenize(text));
   }
@@ -129,6 +139,17 @@ async function reply<T>(work: () => T | Promise<T>): Promise<Reply<T>> {
   } catch (thrown) {
     return { ok: false, error: WpError.from(thrown).toData() };
   }
+}
+
+function noTensors({ modelType }: ModelInfo): never {
+  throw new WpError('unsupported-operation', `A ${modelType} takes no tensors.`, 'run() is for ONNX files.', {
+    modelType,
+  });
+}
+
+function buffersOf(tensors: TensorResult): ArrayBuffer[] {
+  const data = Object.values(tensors).map((tensor) => ('data' in tensor ? tensor.data : undefined));
+  return [...new Set(data.flatMap((view) => (ArrayBuffer.isView(view) ? [view.buffer as ArrayBuffer] : [])))];
 }
 
 /** The worker's end of one long operation: events go out, an abort comes in. */

@@ -10,6 +10,7 @@ export { similarity } from './tasks/similarity.ts';
 export { configureRuntime, type RuntimeConfiguration } from './environment.ts';
 export { WpError, isAbortError, type WpErrorCode, type WpErrorData } from './errors.ts';
 export type * from './types.ts';
+export type * from './tensors.ts';
 export type {
   Model,
   Classification,

@@ -1,6 +1,7 @@
 // What `loadModel` resolves to. Implemented by client.ts (in a worker) — an interface, so that elements, examples and
 // tests depend on the promise and not on the machinery.
 
+import type { DeviceTensor, Tensor, TensorRunOptions } from './tensors.ts';
 import type {
   BenchmarkOptions,
   BenchmarkResult,
@@ -46,6 +47,22 @@ export interface Model {
   embed(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings>;
   /** Each text's classes, likeliest first; of an encoder with a classification head. */
   classify(texts: string | readonly string[], options?: EncodeOptions): Promise<Classification[][]>;
+  /**
+   * Runs the graph of an ONNX file (`info.onnx` tells its inputs and outputs): tensors by name in, tensors by name out. Rejects with
+   * `invalid-argument` for inputs that do not fit, with the actual and the allowed; with `unsupported-operation` for other models.
+   */
+  run(
+    inputs: Readonly<Record<string, Tensor | DeviceTensor>>,
+    options: TensorRunOptions & { keep: readonly string[] },
+  ): Promise<Record<string, Tensor | DeviceTensor>>;
+  run(
+    inputs: Readonly<Record<string, Tensor | DeviceTensor>>,
+    options?: TensorRunOptions,
+  ): Promise<Record<string, Tensor>>;
+  /** The numbers of a result that `run` kept on the device. */
+  readTensor(tensor: DeviceTensor): Promise<Tensor>;
+  /** Frees it. Idempotent; `dispose` frees them all. */
+  releaseTensor(tensor: DeviceTensor): Promise<void>;
   /** Documents by how well they answer the query, best first; of a cross-encoder. */
   rerank(query: string, documents: readonly string[], options?: EncodeOptions): Promise<RankedDocument[]>;
   /** Stops what runs, frees the model's memory on every device. Idempotent. */

@@ -63,6 +63,10 @@ export class RemoteModel implements Model {
   classify: Model['classify'] = async (...call) => (await this.#encoder()).classify(this.#link, this.#id, ...call);
   rerank: Model['rerank'] = async (...call) => (await this.#encoder()).rerank(this.#link, this.#id, ...call);
 
+  run = (async (...call: Parameters<Model['run']>) => (await this.#tensors()).run(...call)) as Model['run'];
+  readTensor: Model['readTensor'] = async (tensor) => (await this.#tensors()).read(tensor);
+  releaseTensor: Model['releaseTensor'] = async (tensor) => (await this.#tensors()).release(tensor);
+
   memory(): Promise<MemoryReport> {
     return this.#call((service) => service.memory(this.#id));
   }
@@ -98,6 +102,11 @@ export class RemoteModel implements Model {
   #encoder() {
     this.#assertUsable();
     return import('./remote-encoder.ts');
+  }
+
+  async #tensors() {
+    this.#assertUsable();
+    return new (await import('./remote-tensors.ts')).RemoteTensors(this.#link, this.#id);
   }
 
   #assertUsable(): void {

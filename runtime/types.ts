@@ -1,6 +1,8 @@
 // The public types: what a page, an application or the CLI says to the runtime and hears back. Plain data, so that the
 // same types cross the worker's port (protocol/) unchanged.
 
+import type { OnnxInfo } from './tensors.ts';
+
 /** Where a model comes from: see `loadModel`. */
 export type ModelSource = string | URL | readonly File[];
 
@@ -267,7 +269,7 @@ export interface PlanReport {
   backend: BackendName;
   backendDescription: string;
   /** Of most weights. */
-  precision: Exclude<PrecisionName, 'auto'>;
+  precision: Exclude<PrecisionName, 'auto'> | 'f32';
   /** Of all matrices, scales included. */
   bitsPerWeight: number;
   contextLength: number;
@@ -288,6 +290,8 @@ export interface ModelInfo {
   hasChatTemplate: boolean;
   /** Of an encoder: what it can do. Undefined for a model that writes. */
   encoder?: EncoderInfo | undefined;
+  /** Of an ONNX file: its inputs and outputs. */
+  onnx?: OnnxInfo | undefined;
   plan: PlanReport;
   /** What a person should be told beside the model's answers, from its card; '' when there is nothing. */
   notice: string;

@@ -16,7 +16,7 @@ import { readSequenceTemplate } from '../processing/sequence-template.ts';
 import { createTokenizer } from '../processing/tokenizer.ts';
 import { libraryFor } from '../processing/tokenizer-library.ts';
 import type { LoadRequest } from '../protocol/messages.ts';
-import { poolingFolder, readEmbeddingConfig, type EmbeddingConfig } from '../tasks/embedding-config.ts';
+import type { EmbeddingConfig } from '../tasks/embedding-config.ts';
 import { EncoderSession } from '../tasks/encoder-session.ts';
 import type { EncoderInfo, ModelInfo } from '../types.ts';
 import { openCheckpoint } from '../weights/checkpoint.ts';
@@ -26,6 +26,7 @@ import { fillProgram } from './fill-program.ts';
 import type { LoadContext } from './load.ts';
 import { LoadedEncoder } from './loaded-encoder.ts';
 import type { ModelDescription } from './model-description.ts';
+import { readSentenceFiles } from './sentence-files.ts';
 
 export interface EncoderLoad {
   request: LoadRequest;
@@ -167,20 +168,6 @@ function readTextEncoder(config: unknown): { modelType: string; encoder: TextEnc
     'Choose a text encoder (bert, mpnet, xlm-roberta, …) or a chat model.',
     { actual: modelType },
   );
-}
-
-async function readSentenceFiles(files: ModelFiles, signal: AbortSignal): Promise<EmbeddingConfig> {
-  const json = async (name: string): Promise<unknown> => (await files.open(name, signal))?.readJson(signal);
-  const modules = await json('modules.json');
-  // Without modules.json it is no folder of sentence-transformers, and has none of the others.
-  if (modules === undefined) return readEmbeddingConfig({} as never);
-  const folder = poolingFolder(modules);
-  const [pooling, sentenceTransformers, transformer] = await Promise.all([
-    folder === undefined ? undefined : json(folder === '' ? 'config.json' : `${folder}/config.json`),
-    json('config_sentence_transformers.json'),
-    json('sentence_bert_config.json'),
-  ]);
-  return readEmbeddingConfig({ modules, pooling, sentenceTransformers, transformer });
 }
 
 /** The least of what positions, tokenizer and sentence-transformers allow. */

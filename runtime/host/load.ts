@@ -4,7 +4,7 @@
 
 import { detectCapabilities } from '../capabilities/detect.ts';
 import type { Program } from '../backends/backend.ts';
-import { throwIfAborted } from '../errors.ts';
+import { throwIfAborted, WpError } from '../errors.ts';
 import { DecoderSession } from '../generation/decode-loop.ts';
 import { ignoredGenerationOptions, readEndTokens, readGenerationDefaults } from '../generation/options.ts';
 import { GraphBuilder } from '../graph/builder.ts';
@@ -50,11 +50,15 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
   const openFiles = (): Promise<ModelFiles> =>
     openModelFiles(source, { store, progress, http: { headers: request.headers } });
   const files = await openFiles();
+  /** As a graph for ONNX Runtime, the code of which comes with the first one. */
+  const asOnnx = async (refusal?: unknown): Promise<HostedModel> =>
+    (await import('./onnx/load-onnx.ts')).loadOnnx({ request, context, files, progress, refusal });
   try {
+    if (files.weightsName && /\.onnx$/i.test(files.weightsName)) return await asOnnx();
     const gguf = await openIfGguf(files, signal);
     const description = gguf?.description ?? (await readModelFiles(files, signal));
     if (!isDecoder(modelTypeOf(description.config))) {
-      const { loadEncoder } = await import('./encoder-model.ts');
+      const { loadEncoder } = await import('./encoder-fallback.ts');
       return await loadEncoder({ request, context, description, files, progress, openFiles });
     }
     const family = findFamily(modelTypeOf(description.config));
@@ -171,9 +175,19 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
     if (request.tuning === 'auto') tuning?.tuneInBackground(session, model.tuningSignal);
     progress.enter('ready');
     return model;
+  } catch (thrown) {
+    if (files.weightsName === undefined && isNoCheckpoint(thrown)) return await asOnnx(thrown);
+    throw thrown;
   } finally {
     await files.close();
   }
+}
+
+/** A folder that holds no checkpoint of ours may hold an ONNX file. */
+function isNoCheckpoint(thrown: unknown): boolean {
+  return (
+    thrown instanceof WpError && ['not-found', 'unsupported-architecture', 'missing-tokenizer'].includes(thrown.code)
+  );
 }
 
 /** A GGUF file holds all that a folder of other files says; the code that reads it comes with the first one. */

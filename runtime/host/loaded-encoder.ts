@@ -4,7 +4,7 @@ import { WpError } from '../errors.ts';
 import type { EncodeRequest, EncodeResult } from '../protocol/messages.ts';
 import { classify, rerank } from '../tasks/classify.ts';
 import { embed } from '../tasks/embed.ts';
-import type { RunOptions } from '../tasks/encoder-session.ts';
+import type { EncoderSession, RunOptions } from '../tasks/encoder-session.ts';
 import type { EncoderTextModel } from '../tasks/text-model.ts';
 import type { MemoryReport, ModelInfo } from '../types.ts';
 import type { HostedModel } from './loaded-model.ts';
@@ -12,11 +12,11 @@ import type { HostedModel } from './loaded-model.ts';
 export class LoadedEncoder implements HostedModel {
   readonly #disposal = new AbortController();
   readonly tuningSignal = this.#disposal.signal;
-  readonly #model: EncoderTextModel;
+  readonly #model: EncoderTextModel & { session: EncoderSession };
 
   constructor(
     readonly info: ModelInfo,
-    model: EncoderTextModel,
+    model: EncoderTextModel & { session: EncoderSession },
   ) {
     this.#model = model;
   }

@@ -1,7 +1,7 @@
 // A model that is ready, on the worker's side: its session, its tokenizer, what it reports of itself.
 
 import type { DecoderSession } from '../generation/decode-loop.ts';
-import type { EncodeRequest, EncodeResult, GenerateRequest } from '../protocol/messages.ts';
+import type { EncodeRequest, EncodeResult, GenerateRequest, TensorCall, TensorResult } from '../protocol/messages.ts';
 import { chat, complete, type TextModel } from '../tasks/chat.ts';
 import type { RunOptions } from '../tasks/encoder-session.ts';
 import type {
@@ -18,6 +18,8 @@ import type { TuningWish } from './tuning.ts';
 /** A model as the host holds it: one that writes, or (loaded-encoder.ts) one that reads. */
 export type HostedModel = Pick<LoadedModel, keyof LoadedModel> & {
   encode?(request: EncodeRequest, options: RunOptions): Promise<EncodeResult>;
+  /** Of an ONNX file. */
+  run?(call: TensorCall): Promise<TensorResult>;
 };
 
 export interface LoadedModelParts extends TextModel {

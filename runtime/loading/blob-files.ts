@@ -43,9 +43,10 @@ export function blobFiles(files: readonly File[], description: string): ModelFil
   const byName = new Map(paths.map(({ file, path }) => [path.slice(root.length), file]));
   const weights = [...byName.keys()].filter((name) => /^[^/]*\.safetensors$/.test(name));
   const gguf = [...byName.keys()].filter((name) => /^[^/]*\.gguf$/i.test(name)).sort()[0];
+  const onnx = [...byName.keys()].filter((name) => /\.onnx$/i.test(name));
   const only =
     weights.length === 0
-      ? gguf
+      ? (gguf ?? (onnx.length === 1 ? onnx[0] : undefined))
       : weights.length === 1 && !byName.has('model.safetensors.index.json')
         ? weights[0]
         : undefined;

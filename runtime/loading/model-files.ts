@@ -115,5 +115,9 @@ export function truncatedFile(name: string, end: number, size: number): WpError 
 
 /** Files that a model may do without: for these, an answer that is no file counts as "not there". */
 export function isOptionalFile(name: string): boolean {
-  return !(name === 'config.json' || name === 'tokenizer.json' || /\.(safetensors(\.index\.json)?|gguf)$/i.test(name));
+  return !(
+    name === 'config.json' ||
+    name === 'tokenizer.json' ||
+    /\.(safetensors(\.index\.json)?|gguf|onnx)$/i.test(name)
+  );
 }

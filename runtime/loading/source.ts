@@ -23,15 +23,19 @@ export interface SourceContext {
 
 const hint =
   'Allowed are: a Hugging Face id ("HuggingFaceTB/SmolLM2-135M-Instruct", with "@revision" if needed), the URL of a folder ' +
-  'or of its config.json or model.safetensors ("https://example.com/models/fable/"), a GGUF file by its URL or by its name in ' +
-  'a hub repository ("org/name/model-Q4_K_M.gguf"), an embedded model ("wp:fable-25m"), or the files of a folder.';
+  'or of its config.json or model.safetensors ("https://example.com/models/fable/"), a GGUF or ONNX file by its URL or by its name ' +
+  'in a hub repository ("org/name/model-Q4_K_M.gguf"), an embedded model ("wp:fable-25m"), or the files of a folder.';
 
 const hubHost = 'https://huggingface.co/';
 const hubName = '[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?';
 const hubId = new RegExp(`^(${hubName})/(${hubName})(?:@([A-Za-z0-9][A-Za-z0-9._/-]*))?$`);
 /** A file of a repository; the revision, if any, has no slash then. */
-const hubFile = new RegExp(`^(${hubName})/(${hubName})(?:@([A-Za-z0-9][A-Za-z0-9._-]*))?/([^?#\\\\]+\\.gguf)$`, 'i');
+const hubFile = new RegExp(
+  `^(${hubName})/(${hubName})(?:@([A-Za-z0-9][A-Za-z0-9._-]*))?/([^?#\\\\]+\\.(?:gguf|onnx))$`,
+  'i',
+);
 const ggufFile = /\.gguf$/i;
+const onnxFile = /\.onnx$/i;
 /** A page of the hub, as people copy it from the address bar. */
 const hubPage =
   /^https:\/\/(?:www\.)?huggingface\.co\/([^/?#]+)\/([^/?#]+)(?:\/(?:tree|blob|resolve)\/([^/?#]+)((?:\/[^?#]*)?))?\/?(?:[?#].*)?$/;
@@ -56,10 +60,10 @@ export function parseSource(source: string | readonly File[], context: SourceCon
     const { folder, weightsName } = splitFile(file[4]!, source);
     return hubFolder(`${file[1]}/${file[2]}`, file[3] ?? 'main', folder, weightsName);
   }
-  if (ggufFile.test(text)) {
+  if (ggufFile.test(text) || onnxFile.test(text)) {
     throw invalid(
       source,
-      'names a GGUF file, but neither its path ("./model.gguf") nor its repository ("org/name/model.gguf")',
+      'names a file, but neither its path ("./model.gguf") nor its repository ("org/name/model.gguf")',
     );
   }
   const id = hubId.exec(text);
@@ -122,6 +126,11 @@ function splitFile(path: string, source: string): { folder: string; weightsName:
   if (shard) return { folder: parent, weightsName: decode(`${shard[1]}.safetensors.index.json`) };
   if (/\.safetensors(?:\.index\.json)?$/.test(last)) return { folder: parent, weightsName: decode(last) };
   if (ggufFile.test(last)) return { folder: parent, weightsName: decode(last) };
+  if (onnxFile.test(last)) {
+    // Exports lie in onnx/, and what belongs to them lies above it.
+    const folder = parent.replace(/(^|\/)onnx\/$/, '$1');
+    return { folder, weightsName: parent.slice(folder.length) + decode(last) };
+  }
   if (/\.json$/.test(last)) return { folder: parent, weightsName: undefined };
   return { folder: last === '' ? path : `${path}/`, weightsName: undefined };
 }
@@ -144,7 +153,9 @@ function parseFiles(files: readonly File[]): ParsedSource {
       `holds ${models.size} GGUF models (${[...models].slice(0, 3).join(', ')}, …): choose one`,
     );
   }
-  if (weights.length === 0 && models.size === 0) for (const file of files) refuseUnreadable(file.name, file.name);
+  const hasOnnx = files.some(({ name }) => onnxFile.test(name));
+  if (weights.length === 0 && models.size === 0 && !hasOnnx)
+    for (const file of files) refuseUnreadable(file.name, file.name);
   const description = files.length === 1 ? files[0]!.name : `${files.length} files (${files[0]!.name}, …)`;
   return { kind: 'files', files, description };
 }
@@ -156,14 +167,14 @@ function wholeGgufName(name: string): string {
 
 /** `unsupported-format` for the files that people will try and that this version cannot read. */
 function refuseUnreadable(name: string, source: string): void {
-  const match = /\.(onnx|ort|bin|pt|pth|ckpt|tflite|litertlm|task|h5)$/i.exec(name);
+  const match = /\.(ort|bin|pt|pth|ckpt|tflite|litertlm|task|h5)$/i.exec(name);
   if (!match) return;
   const kind = match[1]!.toLowerCase();
   throw new WpError(
     'unsupported-format',
     `"${source}" is a .${kind} file; this version of wp-models does not read .${kind} files yet.`,
-    'Use the same model as a GGUF file, or as a safetensors folder: config.json, tokenizer.json and model.safetensors.',
-    { source, actual: `.${kind}`, allowed: ['.gguf', '.safetensors', '.safetensors.index.json'] },
+    'Use the same model as a GGUF or ONNX file, or as a safetensors folder: config.json, tokenizer.json and model.safetensors.',
+    { source, actual: `.${kind}`, allowed: ['.gguf', '.onnx', '.safetensors', '.safetensors.index.json'] },
   );
 }
 

@@ -5,6 +5,7 @@
 
 import type { WpErrorData } from '../errors.ts';
 import type { Classification, Embeddings, EmbedOptions, EncodeOptions, RankedDocument } from '../model.ts';
+import type { DeviceTensor, Tensor } from '../tensors.ts';
 import type {
   BackendName,
   BenchmarkResult,
@@ -106,6 +107,19 @@ export type EncodeCall =
   | { task: 'classify'; texts: readonly string[] }
   | { task: 'rerank'; query: string; documents: readonly string[] };
 
+/** One call to an ONNX file's graph. */
+export type TensorCall =
+  | {
+      do: 'run';
+      inputs: Readonly<Record<string, Tensor | DeviceTensor>>;
+      outputs: readonly string[] | undefined;
+      keep: readonly string[] | undefined;
+    }
+  | { do: 'read' | 'release'; device: number };
+
+/** By the output's name; of `read` under `tensor`. */
+export type TensorResult = Record<string, Tensor | DeviceTensor>;
+
 export interface EncodeRequest {
   model: ModelId;
   call: EncodeCall;
@@ -132,6 +146,8 @@ export interface RuntimeService {
   generate(request: GenerateRequest, port: MessagePort): Promise<void>;
   quantize(request: QuantizeRequest, port: MessagePort): Promise<void>;
   encode(request: EncodeRequest, port: MessagePort): Promise<void>;
+  /** Transferred. */
+  run(model: ModelId, call: TensorCall): Promise<Reply<TensorResult>>;
   /** Token count of a text, for budgets and tests. */
   tokenize(model: ModelId, text: string): Promise<Reply<number[]>>;
   /** Logits [tokens.length, vocabulary] of a sequence without a cache: for evaluation. Transferred. */

@@ -10,7 +10,7 @@ import type { EncoderSession } from './encoder-session.ts';
 
 export interface EncoderTextModel {
   info: EncoderInfo;
-  session: EncoderSession;
+  session: Pick<EncoderSession, 'run'>;
   tokenizer: TextTokenizer;
   template: SequenceTemplate;
   lowerCase: boolean;

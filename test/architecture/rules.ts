@@ -16,7 +16,7 @@ export interface Layer {
 export const layers: Readonly<Record<string, Layer>> = {
   errors: { paths: ['runtime/errors.ts'], allow: [] },
   half: { paths: ['runtime/half.ts'], allow: [] },
-  types: { paths: ['runtime/types.ts', 'runtime/model.ts'], allow: ['errors'] },
+  types: { paths: ['runtime/types.ts', 'runtime/model.ts', 'runtime/tensors.ts'], allow: ['errors'] },
 
   // The model as data, and what it is computed with.
   quantization: { paths: ['runtime/quantization/'], allow: ['errors', 'half', 'types'] },
@@ -49,6 +49,9 @@ export const layers: Readonly<Record<string, Layer>> = {
     paths: ['runtime/backends/webnn/'],
     allow: ['errors', 'half', 'types', 'backend', 'ops', 'graph', 'quantization'],
   },
+
+  // Files for a runtime that is not ours. Its memory and devices are its own.
+  onnx: { paths: ['runtime/onnx/'], allow: ['errors', 'types'], packages: ['onnxruntime-web'] },
 
   // Bytes.
   loading: { paths: ['runtime/loading/'], allow: ['errors', 'types'], packages: ['idb-keyval'], node: 'dynamic' },
@@ -89,6 +92,7 @@ export const layers: Readonly<Record<string, Layer>> = {
       'runtime/quantize.ts',
       'runtime/remote-encoder.ts',
       'runtime/remote-model.ts',
+      'runtime/remote-tensors.ts',
       'runtime/spawned-worker.ts',
       'runtime/tuning.ts',
     ],
@@ -116,6 +120,7 @@ export const layers: Readonly<Record<string, Layer>> = {
       'webgpu',
       'webnn',
       'wasm',
+      'onnx',
       'loading',
       'weights',
       'processing',

@@ -160,6 +160,13 @@ export class FakeModel implements Model {
     return Promise.reject(new WpError('internal', 'The fake ranks nothing.'));
   }
 
+  run = (): Promise<never> => Promise.reject(new WpError('internal', 'The fake takes no tensors.'));
+  readTensor = this.run;
+
+  releaseTensor(): Promise<void> {
+    return Promise.resolve();
+  }
+
   memory(): Promise<MemoryReport> {
     this.memoryCalls++;
     if (this.disposed) return Promise.reject(new WpError('disposed', 'The model has been disposed.'));

@@ -47,6 +47,10 @@ describe('sources', () => {
       'https://huggingface.co/o/n/blob/main/q4.gguf',
       { folder: `${hub}main/`.replace('org/name', 'o/n'), weightsName: 'q4.gguf' },
     ],
+    ['https://x.test/m/a.onnx?sig=1', { folder: 'https://x.test/m/', weightsName: 'a.onnx', query: '?sig=1' }],
+    ['https://x.test/m/onnx/model_q4.onnx', { folder: 'https://x.test/m/', weightsName: 'onnx/model_q4.onnx' }],
+    ['org/name/onnx/model.onnx', { folder: `${hub}main/`, weightsName: 'onnx/model.onnx' }],
+    ['https://x.test/onnx/a.onnx', { folder: 'https://x.test/', weightsName: 'onnx/a.onnx' }],
     ['wp:fable-25m', { folder: 'https://cdn.test/wp-models/models/fable-25m/' }],
   ];
   for (const [source, expected] of http) {
@@ -64,6 +68,7 @@ describe('sources', () => {
     ['file:///models/a', 'file:///models/a/'],
     ['./models/a.gguf', './models/'],
     ['/a/b.GGUF', '/a/'],
+    ['/a/onnx/b.onnx', '/a/'],
   ] as const) {
     it(`path ${source}`, () => {
       const parsed = parse(source);
@@ -99,6 +104,7 @@ describe('sources', () => {
     'org name/x',
     'javascript:alert(1)',
     'a.gguf',
+    'a.onnx',
     'org/name.gguf',
     'org/name/../x.gguf',
   ]) {
@@ -111,10 +117,10 @@ describe('sources', () => {
     });
   }
   for (const source of [
-    'https://x.test/a.onnx?x=1',
-    '/a/b.ONNX',
-    'a.onnx',
-    'https://huggingface.co/o/n/blob/main/q4.onnx',
+    'https://x.test/a.ort?x=1',
+    '/a/b.TFLITE',
+    'a.pt',
+    'https://huggingface.co/o/n/blob/main/model.h5',
     'https://x.test/pytorch_model.bin',
   ]) {
     it(`does not read ${source} yet`, () => {
@@ -158,9 +164,19 @@ describe('chosen files', () => {
       (thrown: unknown) => thrown instanceof WpError && thrown.code === 'invalid-source',
     );
   });
+  it('are an ONNX file, wherever it lies; of several variants the plan chooses', async () => {
+    const weightsName = async (...names: string[]): Promise<string | undefined> => {
+      const dropped = names.map((name) => file(name, ''));
+      return (await openModelFiles(parseSource(dropped, { embeddedBase: '' }))).weightsName;
+    };
+    assert.equal(await weightsName('a.onnx'), 'a.onnx');
+    assert.equal(await weightsName('m/config.json', 'm/onnx/model.onnx'), 'onnx/model.onnx');
+    assert.equal(await weightsName('m/config.json', 'm/onnx/model.onnx', 'm/onnx/model_q4.onnx'), undefined);
+    assert.equal(await weightsName('m/model.safetensors', 'm/onnx/model.onnx'), 'model.safetensors');
+  });
   it('of another kind are refused, and none at all, too', () => {
     assert.throws(
-      () => parseSource([file('a.onnx', '')], { embeddedBase: '' }),
+      () => parseSource([file('a.tflite', '')], { embeddedBase: '' }),
       (thrown: unknown) => thrown instanceof WpError && thrown.code === 'unsupported-format',
     );
     assert.throws(

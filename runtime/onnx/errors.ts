@@ -1,0 +1,73 @@
+// What ONNX Runtime throws, as the errors of this package. Its messages carry a code and a text.
+// Codes: https://github.com/microsoft/onnxruntime/blob/main/include/onnxruntime/core/session/onnxruntime_c_api.h (OrtErrorCode)
+
+import { isAbortError, WpError, type WpErrorCode } from '../errors.ts';
+
+const CODES: Readonly<Record<string, WpErrorCode>> = {
+  NOT_IMPLEMENTED: 'unsupported-operation',
+  INVALID_PROTOBUF: 'corrupt-file',
+  INVALID_GRAPH: 'corrupt-file',
+};
+
+const ORT_CODES = [
+  'OK',
+  'FAIL',
+  'INVALID_ARGUMENT',
+  'NO_SUCHFILE',
+  'NO_MODEL',
+  'ENGINE_ERROR',
+  'RUNTIME_EXCEPTION',
+  'INVALID_PROTOBUF',
+  'MODEL_LOADED',
+  'NOT_IMPLEMENTED',
+  'INVALID_GRAPH',
+  'EP_FAIL',
+];
+
+/** A failure to make a session of `file`, or to run it. */
+export function ortError(thrown: unknown, doing: 'load' | 'run', file: string): Error {
+  if (thrown instanceof WpError || isAbortError(thrown)) return thrown as Error;
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  const name = ORT_CODES[Number(/ERROR_CODE: (\d+)/.exec(text)?.[1])] ?? '';
+  const message = (/ERROR_MESSAGE: ([^]*)$/.exec(text)?.[1] ?? text).trim().slice(0, 500);
+  const fail = (code: WpErrorCode, what: string, hint: string): WpError =>
+    new WpError(
+      code,
+      `${what}: ${message}`,
+      hint,
+      { file, runtime: 'onnxruntime-web', ortCode: name },
+      { cause: thrown },
+    );
+
+  if (/bad_alloc|out of memory|Array buffer allocation failed|memory allocation|failed to allocate/i.test(message)) {
+    return fail(
+      'out-of-memory',
+      `${file} does not fit the memory of ONNX Runtime`,
+      'Use a smaller variant, or precision "4bit".',
+    );
+  }
+  if (/device.*(?:is )?lost|lost.*device/i.test(message)) {
+    return fail('device-lost', 'The GPU went away', 'Load the model again.');
+  }
+  if (
+    /not a registered function|Could not find an implementation|No Op registered|not supported for op/i.test(message)
+  ) {
+    return fail(
+      'unsupported-operation',
+      `${file} uses an operation that is not supported`,
+      'Export the model with other operations or another opset.',
+    );
+  }
+  if (doing === 'run') {
+    return fail(
+      'invalid-argument',
+      `${file} cannot be computed with these inputs`,
+      'Check the shapes of the inputs against each other: see model.info.onnx.inputs.',
+    );
+  }
+  return fail(
+    CODES[name] ?? 'corrupt-file',
+    `ONNX Runtime does not accept ${file}`,
+    'Check the file with onnx.checker, or export it again.',
+  );
+}
