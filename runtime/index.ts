@@ -7,6 +7,14 @@ export { compareModels, type Comparison, type WindowComparison } from './evaluat
 export { measurePerplexity, type Perplexity, type PerplexityOptions } from './evaluation/perplexity.ts';
 export { tuningResults, resetTuning } from './tuning.ts';
 export { similarity } from './tasks/similarity.ts';
+export {
+  openVectorSearch,
+  type SearchBackend,
+  type SearchHit,
+  type SearchOptions,
+  type VectorSearch,
+  type VectorSearchOptions,
+} from './search/vector-search.ts';
 export { configureRuntime, type RuntimeConfiguration } from './environment.ts';
 export { WpError, isAbortError, type WpErrorCode, type WpErrorData } from './errors.ts';
 export type * from './types.ts';

@@ -18,6 +18,8 @@ const targets = {
   thread: join(folder, 'thread.generated.ts'),
   /** What only encoders need is a module of its own, beside the other: a chat does not fetch it. */
   encoder: join(folder, 'encoder/kernels.generated.ts'),
+  /** What runs in the page itself, without a worker. */
+  search: join(root, 'runtime/search/kernels.generated.ts'),
 };
 const require = createRequire(import.meta.url);
 const compiler = join(dirname(require.resolve('assemblyscript/package.json')), 'bin/asc.js');
@@ -84,16 +86,18 @@ if (isCurrent && !process.argv.includes('--force')) {
     compile('relaxed', 'encoder-index'),
     compile('plain', 'encoder-index'),
   ]);
+  const search = await compile('plain', 'search-index');
   const text = (name, bytes) => `export const ${name} = '${bytes.toString('base64')}';`;
   write(targets.relaxed, 'assembly/index.ts', [text('kernels', relaxed)]);
   write(targets.plain, 'assembly/index.ts', [text('kernels', plain)]);
   write(targets.encoder, 'assembly/encoder-index.ts', [text('relaxed', encoderRelaxed), text('plain', encoderPlain)]);
+  write(targets.search, 'runtime/backends/wasm/assembly/search-index.ts', [text('kernels', search)]);
   write(targets.thread, 'thread.ts', [
     '/** The script of a thread: see thread.ts. */',
     `export const THREAD_SCRIPT = ${JSON.stringify(thread)};`,
   ]);
   console.log(
     `WASM kernels: relaxed SIMD ${relaxed.length} bytes, plain SIMD ${plain.length}; for encoders ` +
-      `${encoderRelaxed.length} and ${encoderPlain.length} more; thread ${thread.length}.`,
+      `${encoderRelaxed.length} and ${encoderPlain.length} more; search ${search.length}; thread ${thread.length}.`,
   );
 }

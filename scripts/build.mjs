@@ -75,6 +75,7 @@ const steps = {
       'runtime/backends/wasm/kernels-relaxed.generated.ts',
       'runtime/backends/wasm/thread.generated.ts',
       'runtime/backends/wasm/encoder/kernels.generated.ts',
+      'runtime/search/kernels.generated.ts',
     ],
     run: () => node(['scripts/build-wasm.mjs']),
   },

@@ -82,6 +82,7 @@ export const layers: Readonly<Record<string, Layer>> = {
   protocol: { paths: ['runtime/protocol/'], allow: ['errors', 'types'] },
   capabilities: { paths: ['runtime/capabilities/'], allow: ['errors', 'types'], node: 'dynamic' },
   completions: { paths: ['runtime/tasks/completions.ts', 'runtime/tasks/similarity.ts'], allow: ['errors', 'types'] },
+  search: { paths: ['runtime/search/'], allow: ['errors', 'types'] },
   page: {
     paths: [
       'runtime/client.ts',
@@ -96,7 +97,7 @@ export const layers: Readonly<Record<string, Layer>> = {
       'runtime/spawned-worker.ts',
       'runtime/tuning.ts',
     ],
-    allow: ['errors', 'types', 'protocol', 'completions', 'evaluation', 'tuningStore'],
+    allow: ['errors', 'types', 'protocol', 'completions', 'search', 'evaluation', 'tuningStore'],
     packages: ['comlink'],
     node: 'dynamic',
   },
