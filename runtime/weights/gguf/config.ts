@@ -2,10 +2,12 @@
 // kind of configuration. Metadata that would change the mathematics and is not understood is an error.
 
 import { WpError } from '../../errors.ts';
+import { ENCODER_ARCHITECTURES, readEncoderConfig } from './encoder-config.ts';
 import { ArchitectureFields } from './fields.ts';
 import type { GgufTensor } from './header.ts';
 import type { GgufMetadata } from './metadata.ts';
 import { corruptGguf, shown, unsupportedGguf } from './refusals.ts';
+import { checkpointName } from './tensor-names.ts';
 
 /** What is taken from a file whose `general.architecture` is this. */
 interface Architecture {
@@ -28,6 +30,10 @@ export interface GgufConfig {
   keyValueHeads: number;
   headDim: number;
   hasInterleavedRows: boolean;
+  /** The name that models/ knows a tensor by; undefined for one that the architecture does not have. */
+  nameOf(tensor: string): string | undefined;
+  /** Of an encoder of texts: how they become vectors. */
+  encoder: { pooling: 'mean' | 'first' | 'last' | undefined } | undefined;
 }
 
 /** Divisors of the rotary frequencies, one a pair; see `rope_freqs.weight`. */
@@ -52,9 +58,10 @@ export function readGgufConfig(
       { actual: kind, allowed: 'model' },
     );
   }
+  if (ENCODER_ARCHITECTURES.includes(name)) return readEncoderConfig(metadata, tensors, name, file);
   const architecture = Object.hasOwn(ARCHITECTURES, name) ? ARCHITECTURES[name] : undefined;
   if (!architecture) {
-    const allowed = Object.keys(ARCHITECTURES);
+    const allowed = [...Object.keys(ARCHITECTURES), ...ENCODER_ARCHITECTURES];
     throw unsupportedGguf(
       'unsupported-architecture',
       file,
@@ -119,7 +126,8 @@ export function readGgufConfig(
     ...(architecture.modelType === 'llama' && !isWindowed && { mlp_bias: has('blk.0.ffn_gate.bias') }),
   };
   fields.rejectUnread();
-  return { config, heads, keyValueHeads, headDim, hasInterleavedRows: architecture.hasInterleavedRows };
+  const { hasInterleavedRows } = architecture;
+  return { config, heads, keyValueHeads, headDim, hasInterleavedRows, nameOf: checkpointName, encoder: undefined };
 }
 
 function readScaling(fields: ArchitectureFields, divisors: readonly number[] | undefined): unknown {

@@ -18,13 +18,15 @@ import { readGgufHeader, type GgufHeader, type GgufTensor } from './header.ts';
 import type { GgufMetadata } from './metadata.ts';
 import { corruptGguf, shown, unsupportedGguf } from './refusals.ts';
 import { splitNames, verifySplit } from './split.ts';
-import { checkpointName, deinterleavedRows, rotatedProjection } from './tensor-names.ts';
+import { deinterleavedRows, rotatedProjection } from './tensor-names.ts';
 
 export interface GgufModel {
   /** Of the first file. */
   metadata: GgufMetadata;
   /** What the model's config.json would say. */
   config: Record<string, unknown>;
+  /** Of an encoder of texts: how they become vectors. */
+  encoder: GgufConfig['encoder'];
   checkpoint: Checkpoint;
   /** The metadata of the first file as it stands there, entry by entry. */
   readEntries(signal?: AbortSignal): Promise<{ key: string; bytes: Uint8Array }[]>;
@@ -68,6 +70,7 @@ export async function openGguf(files: ModelFiles, signal?: AbortSignal): Promise
   return {
     metadata,
     config: config.config,
+    encoder: config.encoder,
     checkpoint,
     readEntries: (until) => readEntries(opened.get(names[0]!)!, headers[0]!, until),
     expectAllUsed: (graph) => expectAllUsed(checkpoint, graph, named),
@@ -109,9 +112,10 @@ async function readDivisors(
   return [...values];
 }
 
-function storedTensor(tensor: GgufTensor, { heads, keyValueHeads, hasInterleavedRows }: GgufConfig): StoredTensor {
+function storedTensor(tensor: GgufTensor, config: GgufConfig): StoredTensor {
+  const { heads, keyValueHeads, hasInterleavedRows } = config;
   const { file, start, end, type } = tensor;
-  const name = checkpointName(tensor.name);
+  const name = config.nameOf(tensor.name);
   if (name === undefined) {
     throw unsupportedGguf(
       'unsupported-config',
@@ -121,9 +125,9 @@ function storedTensor(tensor: GgufTensor, { heads, keyValueHeads, hasInterleaved
       { tensor: tensor.name.slice(0, 80) },
     );
   }
-  // Trailing dimensions of one are a vector's or a matrix's all the same.
+  // Trailing dimensions of one are a vector's or a matrix's all the same; but a table may have one row.
   let shape = tensor.shape;
-  while (shape.length > 1 && shape[0] === 1) shape = shape.slice(1);
+  while (shape.length > 1 && shape[0] === 1 && tensor.name !== 'token_types.weight') shape = shape.slice(1);
   const projection = hasInterleavedRows ? rotatedProjection(tensor.name) : undefined;
   const rotated = projection === 'query' ? heads : keyValueHeads;
   const isWhole = projection === undefined || shape[0]! % (2 * rotated) === 0;
