@@ -25,9 +25,9 @@ export abstract class ModelSourceElement extends LitElement {
   @property({ converter: oneOf<PrecisionName>('auto', '2bit', '3bit', '4bit', '8bit', 'f16') }) precision: Precision =
     'auto';
 
-  /** What runs the model: `auto`, `webgpu` or `wasm`. */
-  @property({ converter: oneOf<BackendName | 'auto'>('auto', 'webgpu', 'wasm') }) backend: BackendName | 'auto' =
-    'auto';
+  /** What runs the model: `auto`, `webgpu`, `webnn` (encoders) or `wasm`. */
+  @property({ converter: oneOf<BackendName | 'auto'>('auto', 'webgpu', 'webnn', 'wasm') })
+  backend: BackendName | 'auto' = 'auto';
 
   /** Tokens of context to make room for. */
   @property({ attribute: 'context-length', converter: numberAttribute }) contextLength: number | undefined;

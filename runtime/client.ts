@@ -145,6 +145,7 @@ function toRequest(source: ModelSource, options: LoadOptions): LoadRequest {
     contextLength: options.contextLength,
     threads: options.threads,
     memoryLimitBytes: options.memoryLimitBytes,
+    webnnDevice: options.webnnDevice,
     headers: options.headers,
     tuning: options.tuning ?? 'auto',
   };

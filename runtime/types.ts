@@ -108,13 +108,21 @@ export interface QuantizedModel extends Omit<QuantizePlan, 'header'> {
 }
 
 /** What runs the model. `auto` takes WebGPU where there is one, and WASM where there is none. */
-export type BackendName = 'webgpu' | 'wasm';
+export type BackendName = 'webgpu' | 'webnn' | 'wasm';
+
+/** What WebNN is asked to run on. */
+export type WebNnDevice = 'cpu' | 'gpu' | 'npu';
 
 export interface LoadOptions {
   /** Default `auto`. */
   precision?: Precision | undefined;
-  /** Default `auto`. A backend that is asked for by name and is not there is an error, never a silent change. */
+  /**
+   * Default `auto`. A backend that is asked for by name and is not there is an error, never a silent change. `webnn` alone, which
+   * runs encoders and is told by the browser model by model what it can, gives way to what `auto` takes, and the plan says why.
+   */
   backend?: BackendName | 'auto' | undefined;
+  /** Of `backend: 'webnn'`. Default `auto`: the GPU where WebGPU has one, else the CPU. */
+  webnnDevice?: WebNnDevice | 'auto' | undefined;
   /** Tokens of context to make room for; default: what the model allows, at most 4,096. */
   contextLength?: number | undefined;
   /** Threads of the WASM backend; default: all cores on an isolated page and in Node, else 1. */

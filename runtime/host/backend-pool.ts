@@ -3,12 +3,14 @@
 
 import type { Backend } from '../backends/backend.ts';
 import { WpError } from '../errors.ts';
-import type { BackendName } from '../types.ts';
+import type { BackendName, WebNnDevice } from '../types.ts';
 
 export interface BackendWish {
   name: BackendName;
   /** Of the WASM backend. */
   threads: number;
+  /** Of the WebNN backend. */
+  device?: WebNnDevice | undefined;
 }
 
 export class BackendPool {
@@ -16,7 +18,8 @@ export class BackendPool {
 
   /** The backend of this kind; created on first use, anew after it was lost. */
   get(wish: BackendWish): Promise<Backend> {
-    const key = wish.name === 'wasm' ? `wasm:${wish.threads}` : wish.name;
+    const { name, threads, device } = wish;
+    const key = name === 'wasm' ? `wasm:${threads}` : name === 'webnn' ? `webnn:${device}` : name;
     const existing = this.#backends.get(key);
     if (existing) return existing;
     const created = create(wish);
@@ -30,10 +33,14 @@ export class BackendPool {
 }
 
 /** Only the chosen backend's code, and its kernels, are downloaded. */
-async function create({ name, threads }: BackendWish): Promise<Backend> {
+async function create({ name, threads, device = 'cpu' }: BackendWish): Promise<Backend> {
   if (name === 'wasm') {
     const { createWasmBackend } = await import('../backends/wasm/index.ts').catch(missingCode);
     return createWasmBackend({ threads });
+  }
+  if (name === 'webnn') {
+    const { createWebNnBackend } = await import('../backends/webnn/index.ts').catch(missingCode);
+    return createWebNnBackend({ device });
   }
   const { createWebGpuBackend } = await import('../backends/webgpu/index.ts').catch(missingCode);
   return createWebGpuBackend();

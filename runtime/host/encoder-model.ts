@@ -2,7 +2,6 @@
 // config.json names no decoder.
 
 import type { EncoderProgram } from '../backends/backend.ts';
-import { detectCapabilities } from '../capabilities/detect.ts';
 import { throwIfAborted, WpError } from '../errors.ts';
 import { readGenerationDefaults } from '../generation/options.ts';
 import { countParameters } from '../graph/sizes.ts';
@@ -26,6 +25,7 @@ import { fillProgram } from './fill-program.ts';
 import type { LoadContext } from './load.ts';
 import { LoadedEncoder } from './loaded-encoder.ts';
 import type { ModelDescription } from './model-description.ts';
+import { encoderCapabilities } from './webnn-refusal.ts';
 import { readSentenceFiles } from './sentence-files.ts';
 
 export interface EncoderLoad {
@@ -36,6 +36,8 @@ export interface EncoderLoad {
   progress: LoadProgressTracker;
   /** The source's files again, after a lost device. */
   openFiles: () => Promise<ModelFiles>;
+  /** Why WebNN cannot run this model, once that is known. */
+  webnnRefusal?: string | undefined;
 }
 
 /** Loads a text encoder. Rejects as `load` does. */
@@ -54,7 +56,7 @@ export async function loadEncoder(load: EncoderLoad): Promise<LoadedEncoder> {
     tensorNames: new Set(checkpoint.tensors.keys()),
   });
   const weights = createWeightSource(checkpoint, graph);
-  const capabilities = await detectCapabilities();
+  const capabilities = await encoderCapabilities(load.webnnRefusal);
   const modelTokens = longestText(encoder, sentences, description.tokenizerConfig);
   const plan = planModel({
     graph,
@@ -77,7 +79,7 @@ export async function loadEncoder(load: EncoderLoad): Promise<LoadedEncoder> {
   throwIfAborted(signal);
 
   const createProgram = async (from: WeightSource, until: AbortSignal | undefined): Promise<EncoderProgram> => {
-    const backend = await context.backends.get({ name: plan.backend, threads: plan.threads });
+    const backend = await context.backends.get({ name: plan.backend, threads: plan.threads, device: plan.device });
     if (!backend.compileEncoder) {
       throw new WpError('unsupported-operation', `The backend ${backend.name} does not run encoders.`, '', {});
     }
@@ -98,7 +100,7 @@ export async function loadEncoder(load: EncoderLoad): Promise<LoadedEncoder> {
   progress.totalIsKnown();
   progress.enter('downloading');
   const program = await createProgram(weights, signal);
-  const backend = await context.backends.get({ name: plan.backend, threads: plan.threads });
+  const backend = await context.backends.get({ name: plan.backend, threads: plan.threads, device: plan.device });
   const encoderInfo = describe(encoder, sentences, maxTokens, description.config);
   const { backend: name, precision, bitsPerWeight, threads, reasons } = plan;
   const info: ModelInfo = {
@@ -141,7 +143,7 @@ export async function loadEncoder(load: EncoderLoad): Promise<LoadedEncoder> {
       program,
       maxTokens: steps.maxTokens,
       maxOutputs: steps.maxOutputs,
-      recover: name === 'webgpu' ? recover : undefined,
+      recover: name === 'wasm' ? undefined : recover,
     }),
     tokenizer,
     template,

@@ -6,6 +6,7 @@ import { activationPlan, estimateMemory, type MemoryEstimate } from '../planning
 import { findMisfit, memoryLimit } from '../planning/memory-limit.ts';
 import type { ModelPlan } from '../planning/plan.ts';
 import { describeBytes } from '../planning/reason.ts';
+import { webNnConstantBytes } from '../planning/webnn.ts';
 import { WpError } from '../errors.ts';
 import type { Capabilities } from '../types.ts';
 
@@ -16,23 +17,25 @@ export interface StepPlan {
 }
 
 /** Tokens of a step, unless the longest text needs more. An abort waits for a step at most, so a CPU takes shorter ones. */
-const STEP_TOKENS = { webgpu: 4096, wasm: 1024 };
+const STEP_TOKENS = { webgpu: 4096, webnn: 4096, wasm: 1024 };
 const STEP_TEXTS = 64;
 
 /** Throws `out-of-memory` when not even one text of the greatest length fits. */
 export function planSteps(
   graph: Graph,
-  plan: Pick<ModelPlan, 'backend' | 'formats'>,
+  plan: Pick<ModelPlan, 'backend' | 'formats' | 'device'>,
   longestText: number,
   capabilities: Capabilities,
   memoryLimitBytes: number | undefined,
 ): StepPlan {
   const limit = memoryLimit(plan.backend, capabilities, memoryLimitBytes);
-  for (let wanted = STEP_TOKENS[plan.backend]; ; wanted /= 2) {
+  const constants = plan.backend === 'webnn' ? webNnConstantBytes(graph) : 0;
+  for (let wanted = STEP_TOKENS[plan.device === 'cpu' ? 'wasm' : plan.backend]; ; wanted /= 2) {
     const maxTokens = Math.max(longestText, Math.floor(wanted));
     const maxOutputs = Math.min(STEP_TEXTS, maxTokens);
     const activations = activationPlan(graph, { maxTokens, maxOutputs });
-    const memory = estimateMemory(graph, plan.formats, 0, activations);
+    const estimate = estimateMemory(graph, plan.formats, 0, activations);
+    const memory = { ...estimate, weights: estimate.weights + constants, total: estimate.total + constants };
     const candidate = { graph, formats: plan.formats, contextLength: 0, activations, memory };
     const misfit = findMisfit(plan.backend, capabilities, candidate, limit);
     if (!misfit) return { maxTokens, maxOutputs, memory };

@@ -58,7 +58,7 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
     const gguf = await openIfGguf(files, signal);
     const description = gguf?.description ?? (await readModelFiles(files, signal));
     if (!isDecoder(modelTypeOf(description.config))) {
-      const { loadEncoder } = await import('./encoder-model.ts');
+      const { loadEncoder } = await import('./encoder-fallback.ts');
       return await loadEncoder({ request, context, description, files, progress, openFiles });
     }
     const family = findFamily(modelTypeOf(description.config));

@@ -13,8 +13,12 @@ export interface BackendChoice {
  * The backends to try, best first; never empty. A plan moves on to the next only when the model does not fit.
  * Throws `backend-unavailable` when the one asked for, or every one, is missing here.
  */
-export function chooseBackends(capabilities: Capabilities, wish: BackendName | 'auto'): BackendChoice[] {
-  const { webgpu, wasm } = capabilities;
+export function chooseBackends(
+  capabilities: Capabilities,
+  wish: BackendName | 'auto',
+  isEncoder = false,
+): BackendChoice[] {
+  const { webgpu, webnn, wasm } = capabilities;
   switch (wish) {
     case 'webgpu':
       if (webgpu.available) return [{ backend: 'webgpu', reason: 'WebGPU was asked for.' }];
@@ -30,12 +34,32 @@ export function chooseBackends(capabilities: Capabilities, wish: BackendName | '
         'Use backend "auto" or "webgpu".',
         capabilities,
       );
+    case 'webnn': {
+      // Browsers decide model by model what their WebNN runs: a wish for it gives way, with the reason.
+      if (isEncoder && webnn.available) {
+        return [{ backend: 'webnn', reason: 'WebNN was asked for.' }, ...automatic(capabilities)];
+      }
+      const missing = isEncoder ? webnn.reason : 'It runs encoders only.';
+      const others = chooseBackends(capabilities, 'auto');
+      return others.map(({ backend, reason }) => ({ backend, reason: `WebNN was asked for. ${missing} ${reason}` }));
+    }
     case 'auto':
       break;
     default:
       unreachable(wish);
   }
 
+  const choices = automatic(capabilities);
+  if (choices.length > 0) return choices;
+  throw unavailable(
+    `Nothing here can run a model. WebGPU: ${webgpu.available ? webgpu.description : webgpu.reason} WebAssembly: ${wasm.reason}`,
+    'Use a current version of Chrome, Edge, Firefox or Safari.',
+    capabilities,
+  );
+}
+
+/** WebNN is never among them: no browser says how fast its devices are. */
+function automatic({ webgpu, wasm }: Capabilities): BackendChoice[] {
   const choices: BackendChoice[] = [];
   if (webgpu.available && !webgpu.isFallback) {
     choices.push({ backend: 'webgpu', reason: `WebGPU runs on ${webgpu.description || 'this device’s GPU'}.` });
@@ -54,12 +78,7 @@ export function chooseBackends(capabilities: Capabilities, wish: BackendName | '
       reason: `WebGPU is emulated on the CPU here (${webgpu.description}); there is nothing faster.`,
     });
   }
-  if (choices.length > 0) return choices;
-  throw unavailable(
-    `Nothing here can run a model. WebGPU: ${webgpu.available ? webgpu.description : webgpu.reason} WebAssembly: ${wasm.reason}`,
-    'Use a current version of Chrome, Edge, Firefox or Safari.',
-    capabilities,
-  );
+  return choices;
 }
 
 function unavailable(message: string, hint: string, { webgpu, wasm }: Capabilities): WpError {

@@ -11,7 +11,10 @@ import { findMisfit, memoryLimit, type MemoryLimit, type Misfit } from './memory
 import { chooseFormats, type FormatChoice, type PrecisionPolicy, type StoredFormats } from './precision-policy.ts';
 import { describeBytes, describeCount, type Reason } from './reason.ts';
 
-export interface PlanWishes extends Pick<LoadOptions, 'backend' | 'contextLength' | 'memoryLimitBytes' | 'threads'> {
+export interface PlanWishes extends Pick<
+  LoadOptions,
+  'backend' | 'contextLength' | 'memoryLimitBytes' | 'threads' | 'webnnDevice'
+> {
   /** Bits a role and a layer come as a policy: see quantization-options.ts. */
   precision?: PrecisionName | PrecisionPolicy | undefined;
 }
@@ -44,6 +47,7 @@ export interface NoFit {
 /** Prefill chunks to try. An abort waits for a chunk at most, so a CPU takes shorter ones. */
 const CHUNKS: Record<BackendName, readonly number[]> = {
   webgpu: [512, 256, 128, 64],
+  webnn: [512, 256, 128, 64],
   wasm: [128, 64, 32],
 };
 

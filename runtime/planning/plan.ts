@@ -4,13 +4,14 @@
 
 import { WpError } from '../errors.ts';
 import type { WeightFormat } from '../quantization/formats.ts';
-import type { PlanReport } from '../types.ts';
+import type { PlanReport, WebNnDevice } from '../types.ts';
 import { chooseBackends } from './backend-choice.ts';
 import { findFit, type PlanRequest } from './fit.ts';
 import { outOfMemory } from './out-of-memory.ts';
 import type { Reason } from './reason.ts';
 import { chooseThreads } from './threads.ts';
 import { averageBits } from './weight-bytes.ts';
+import { chooseWebNnDevice } from './webnn.ts';
 
 export type { PlanRequest, PlanWishes } from './fit.ts';
 export type { StoredFormat, StoredFormats } from './precision-policy.ts';
@@ -26,6 +27,8 @@ export interface ModelPlan extends Pick<
   maxTokens: number;
   /** The most rows of logits of one step. */
   maxOutputs: number;
+  /** What WebNN is asked to run on; undefined of other backends. */
+  device: WebNnDevice | undefined;
   reasons: Reason[];
 }
 
@@ -45,7 +48,8 @@ export function planModel(request: PlanRequest): ModelPlan {
   const threads = chooseThreads(capabilities, wishes.threads);
 
   const refusals: WpError[] = [];
-  for (const { backend, reason } of chooseBackends(capabilities, wishes.backend ?? 'auto')) {
+  const isEncoder = request.graph.states.length === 0;
+  for (const { backend, reason } of chooseBackends(capabilities, wishes.backend ?? 'auto', isEncoder)) {
     const fit = findFit(backend, request);
     if ('misfit' in fit) {
       refusals.push(outOfMemory(backend, request, fit));
@@ -53,6 +57,7 @@ export function planModel(request: PlanRequest): ModelPlan {
     }
     const { choice, memory, contextLength, maxTokens, maxOutputs } = fit;
     const isWasm = backend === 'wasm';
+    const chosen = backend === 'webnn' ? chooseWebNnDevice(capabilities, wishes.webnnDevice) : undefined;
     const backendReason = refusals[0] ? `The model does not fit the first choice: ${refusals[0].message}` : reason;
     return {
       backend,
@@ -64,7 +69,13 @@ export function planModel(request: PlanRequest): ModelPlan {
       maxOutputs,
       threads: isWasm ? threads.threads : 1,
       memory,
-      reasons: [{ topic: 'backend', reason: backendReason }, ...fit.reasons, ...(isWasm ? [threads.reason] : [])],
+      device: chosen?.device,
+      reasons: [
+        { topic: 'backend', reason: backendReason },
+        ...fit.reasons,
+        ...(isWasm ? [threads.reason] : []),
+        ...(chosen ? [chosen.reason] : []),
+      ],
     };
   }
   throw refusals[0]!;

@@ -1,7 +1,7 @@
 // A plan says why. Reasons are sentences for people, so numbers in them are written for people too.
 
 export interface Reason {
-  topic: 'backend' | 'precision' | 'context' | 'memory' | 'threads' | 'prefill';
+  topic: 'backend' | 'precision' | 'context' | 'memory' | 'threads' | 'prefill' | 'device';
   reason: string;
 }
 

@@ -24,6 +24,7 @@ import type {
   QuantizeProgress,
   TuningOptions,
   TuningReport,
+  WebNnDevice,
 } from '../types.ts';
 
 /** Every call answers with one of these; `unwrap` in client.ts turns a failure back into a WpError. */
@@ -41,6 +42,7 @@ export interface LoadRequest {
   contextLength: number | undefined;
   threads: number | undefined;
   memoryLimitBytes: number | undefined;
+  webnnDevice?: WebNnDevice | 'auto' | undefined;
   headers: Record<string, string> | undefined;
   tuning: 'auto' | 'now' | 'off';
 }

@@ -3,13 +3,12 @@
 
 import { WpError } from '../../errors.ts';
 import type { Graph } from '../../graph/types.ts';
+import type { WebNnDevice } from '../../types.ts';
 import type { Backend, EncoderCompileOptions, EncoderProgram, Program } from '../backend.ts';
 import type { Real } from './checked-builder.ts';
 import { type MLContext, type MLContextOptions, webNn } from './ml-api.ts';
 import { WebNnEncoderProgram } from './program.ts';
 import { Support, unsupported } from './support.ts';
-
-export type WebNnDevice = 'cpu' | 'gpu' | 'npu';
 
 export interface WebNnBackendOptions {
   /** What is asked for; the browser may have something else. */
@@ -132,7 +131,7 @@ function chooseReal(support: Support): Real {
 }
 
 function unavailable(message: string, cause?: unknown): WpError {
-  return new WpError('backend-unavailable', message, 'Use backend "auto".', {}, { cause });
+  return new WpError('backend-unavailable', message, 'Use backend "auto".', { backend: 'webnn' }, { cause });
 }
 
 function lostError(message: string): WpError {

@@ -1,1 +1,1 @@
-export { createWebNnBackend, type WebNnBackendOptions, type WebNnDevice } from './backend.ts';
+export { createWebNnBackend, type WebNnBackendOptions } from './backend.ts';

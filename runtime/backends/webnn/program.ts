@@ -14,8 +14,9 @@ import { placeOutputs, type Rectangle, rectangles, type Shape, type Text, textsO
 import { type Support, unsupported } from './support.ts';
 import { WeightStore } from './weight-store.ts';
 
-/** Compiled shapes that are kept; each has its own copy of the weights. */
+/** Compiled shapes that are kept, each with constants of its own: so many, and of so many bytes in all, but for the first. */
 const MOST_GRAPHS = 4;
+const MOST_CONSTANT_BYTES = 512 * 2 ** 20;
 /** Compiled before the first step, so that what does not compile is known then. */
 const FIRST_SHAPE: Shape = { batch: 1, length: 16, outputs: 1 };
 
@@ -201,12 +202,19 @@ export class WebNnEncoderProgram implements EncoderProgram {
     this.#graphs.delete(key);
     if (!known) {
       // Before the new one is built: the bound is on what is there at once.
-      while (this.#graphs.size >= MOST_GRAPHS) await this.#forget([...this.#graphs.keys()][0]!);
+      while (this.#graphs.size > 0 && !this.#hasRoom()) await this.#forget([...this.#graphs.keys()][0]!);
     }
     const compiled = known ?? this.#compile(shape);
     this.#graphs.set(key, compiled);
     compiled.catch(() => this.#graphs.delete(key));
     return compiled;
+  }
+
+  /** Whether one more graph may be compiled: its constants are as many as those of another. */
+  #hasRoom(): boolean {
+    const bytes = [...this.#compiled].map(({ constantBytes }) => constantBytes);
+    const sum = bytes.reduce((all, each) => all + each, 0);
+    return this.#graphs.size < MOST_GRAPHS && sum + Math.max(0, ...bytes) <= MOST_CONSTANT_BYTES;
   }
 
   async #forget(key: string): Promise<void> {

@@ -56,7 +56,7 @@ export function unsupported(missing: string, cause?: unknown): WpError {
     'unsupported-operation',
     `This browser’s WebNN cannot run the model: it has ${missing}.`,
     'Use backend "auto".',
-    { missing },
+    { backend: 'webnn', missing },
     { cause },
   );
 }
