@@ -16,9 +16,17 @@ import {
 } from './scripts/bundle-transforms.mjs';
 import { withLightTokenizers } from './scripts/light-tokenizers.mjs';
 
-/** Never in a bundle: what Node brings, and the ONNX runtime, which a page fetches only when it opens an .onnx file. */
-const lazyPackages = /^onnxruntime-web(\/|$)/;
+/** Never in a bundle: what Node brings. */
 const isExternal = (id) => id.startsWith('node:') || builtinModules.includes(id);
+
+/**
+ * Nor ONNX Runtime, which a page fetches only when it opens an .onnx file: its editions are copied to dist/onnx/ as they are
+ * (scripts/build.mjs), since each looks for its .wasm beside itself and starts its threads from its own file.
+ */
+const ONNX_EDITIONS = {
+  'onnxruntime-web/wasm': './onnx/ort.wasm.bundle.min.js',
+  'onnxruntime-web/webgpu': './onnx/ort.webgpu.bundle.min.js',
+};
 
 /**
  * Browsers must never meet `node:` in a static import, which would fail the whole module. The command line is Node's
@@ -32,9 +40,8 @@ function nodeOnlyDynamically(allowedEntry) {
         if (chunk.type !== 'chunk' || chunk.name === allowedEntry) continue;
         const found = chunk.imports.find(isExternal);
         if (found) this.error(`${chunk.fileName} imports ${found} statically; import it dynamically.`);
-        const lazy = chunk.moduleIds.find((id) => id.includes('/node_modules/onnxruntime-web/'));
-        if (lazy && !chunk.isDynamicEntry && !chunk.fileName.startsWith('onnx'))
-          this.error(`${chunk.fileName} contains onnxruntime-web; it must be reached by a dynamic import only.`);
+        if (chunk.moduleIds.some((id) => id.includes('/node_modules/onnxruntime-')))
+          this.error(`${chunk.fileName} contains ONNX Runtime; it is imported from dist/onnx/ only.`);
       }
     },
   };
@@ -75,8 +82,6 @@ const plugins = (allowedEntry) => [
   nodeOnlyDynamically(allowedEntry),
 ];
 
-const manualChunks = (id) => (lazyPackages.test(id.split('/node_modules/')[1] ?? '') ? 'onnx' : undefined);
-
 function onwarn(warning, warn) {
   // A circular import or an unresolved name in a bundle that is shipped is a defect, not a remark.
   if (['CIRCULAR_DEPENDENCY', 'UNRESOLVED_IMPORT', 'MISSING_EXPORT'].includes(warning.code)) {
@@ -94,7 +99,6 @@ const output = {
   chunkFileNames: '[name]-[hash].js',
   sourcemap: Boolean(process.env.WP_SOURCEMAP),
   generatedCode: 'es2015',
-  manualChunks,
 };
 
 const page = {
@@ -109,13 +113,14 @@ const worker = {
   input: { 'model.worker': 'workers/model.worker.ts' },
   output: {
     ...output,
+    paths: ONNX_EDITIONS,
     // A backend that is imported dynamically is named after its folder, not `index`.
     chunkFileNames: ({ moduleIds }) => {
       const entry = moduleIds.map((id) => /backends\/(\w+)\/index\.ts$/.exec(id)?.[1]).find(Boolean);
       return `worker-${entry ?? '[name]'}-[hash].js`;
     },
   },
-  external: isExternal,
+  external: (id) => isExternal(id) || id in ONNX_EDITIONS,
   plugins: plugins(undefined),
   onwarn,
 };
@@ -131,7 +136,6 @@ const server = {
   output: {
     ...output,
     dir: 'dist/server',
-    manualChunks: undefined,
     // The API is the same module that `import 'wp-models'` gives.
     paths: (id) => (isApi(id) ? '../index.js' : id),
   },

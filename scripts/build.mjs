@@ -2,7 +2,7 @@
 // change are skipped. `--force` runs them all; `--only page,worker,types,models,wasm` runs some.
 
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
@@ -65,6 +65,25 @@ async function types() {
   }
 }
 
+const ONNX_RUNTIME = 'node_modules/onnxruntime-web';
+/** The edition for the CPU and the one for WebGPU and WebNN, each a script and what it fetches. */
+const ONNX_FILES = {
+  'ort.wasm.bundle.min.js': 'ort-wasm-simd-threaded.wasm',
+  'ort.webgpu.bundle.min.js': 'ort-wasm-simd-threaded.asyncify.wasm',
+};
+
+/** ONNX Runtime as it stands, but for the name `.mjs`, which not every server knows to be a script. */
+function onnx() {
+  const [from, to] = [join(root, ONNX_RUNTIME, 'dist'), join(root, 'dist/onnx')];
+  rmSync(to, { recursive: true, force: true });
+  mkdirSync(to, { recursive: true });
+  for (const [script, wasm] of Object.entries(ONNX_FILES)) {
+    const text = readFileSync(join(from, script.replace(/js$/, 'mjs')), 'utf8');
+    writeFileSync(join(to, script), text.replace(/\n\/\/# sourceMappingURL=\S+\s*$/, '\n'));
+    copyFileSync(join(from, wasm), join(to, wasm));
+  }
+}
+
 const steps = {
   wasm: {
     when: () => existsSync(join(root, 'scripts/build-wasm.mjs')),
@@ -99,6 +118,11 @@ const steps = {
     inputs: ['runtime', 'components', 'tsconfig.json', 'tsconfig.build.json'],
     outputs: ['dist/types/runtime/index.d.ts', 'dist/types/components/index.d.ts', 'dist/types/components/embed.d.ts'],
     run: types,
+  },
+  onnx: {
+    inputs: [`${ONNX_RUNTIME}/package.json`, 'scripts/build.mjs'],
+    outputs: Object.entries(ONNX_FILES).flatMap((names) => names.map((name) => `dist/onnx/${name}`)),
+    run: onnx,
   },
   licences: {
     inputs: ['package-lock.json', 'scripts/licences.mjs', 'runtime/quantization/ggml'],

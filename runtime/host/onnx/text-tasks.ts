@@ -142,13 +142,15 @@ async function encode(model: EncoderTextModel, call: EncodeCall, run: RunOptions
       return classify(model, call.texts, run);
     case 'rerank':
       return rerank(model, call.query, call.documents, run);
-    default:
+    default: {
+      const { task } = call as { task: string };
       throw new WpError(
         'unsupported-operation',
-        `This ONNX model cannot do ${call.task}; it can ${model.info.tasks.join(' and ')}.`,
+        `This ONNX model cannot do ${task}; it can ${model.info.tasks.join(' and ')}.`,
         'Load the model as safetensors, or call model.run().',
-        { actual: call.task, allowed: model.info.tasks },
+        { actual: task, allowed: model.info.tasks },
       );
+    }
   }
 }
 
