@@ -66,10 +66,13 @@ async function types() {
 }
 
 const ONNX_RUNTIME = 'node_modules/onnxruntime-web';
-/** The edition for the CPU and the one for WebGPU and WebNN, each a script and what it fetches. */
+/**
+ * The edition for the CPU and the one for WebGPU and WebNN: each a script and the .wasm that it fetches, and, on another origin than
+ * the page's and in Node, a script beside it.
+ */
 const ONNX_FILES = {
-  'ort.wasm.bundle.min.js': 'ort-wasm-simd-threaded.wasm',
-  'ort.webgpu.bundle.min.js': 'ort-wasm-simd-threaded.asyncify.wasm',
+  'ort.wasm.bundle.min.js': 'ort-wasm-simd-threaded',
+  'ort.webgpu.bundle.min.js': 'ort-wasm-simd-threaded.asyncify',
 };
 
 /** ONNX Runtime as it stands, but for the name `.mjs`, which not every server knows to be a script. */
@@ -77,10 +80,10 @@ function onnx() {
   const [from, to] = [join(root, ONNX_RUNTIME, 'dist'), join(root, 'dist/onnx')];
   rmSync(to, { recursive: true, force: true });
   mkdirSync(to, { recursive: true });
-  for (const [script, wasm] of Object.entries(ONNX_FILES)) {
+  for (const [script, kernels] of Object.entries(ONNX_FILES)) {
     const text = readFileSync(join(from, script.replace(/js$/, 'mjs')), 'utf8');
     writeFileSync(join(to, script), text.replace(/\n\/\/# sourceMappingURL=\S+\s*$/, '\n'));
-    copyFileSync(join(from, wasm), join(to, wasm));
+    for (const name of [`${kernels}.wasm`, `${kernels}.mjs`]) copyFileSync(join(from, name), join(to, name));
   }
 }
 
@@ -121,7 +124,10 @@ const steps = {
   },
   onnx: {
     inputs: [`${ONNX_RUNTIME}/package.json`, 'scripts/build.mjs'],
-    outputs: Object.entries(ONNX_FILES).flatMap((names) => names.map((name) => `dist/onnx/${name}`)),
+    outputs: Object.entries(ONNX_FILES).flatMap(([script, kernels]) => [
+      `dist/onnx/${script}`,
+      `dist/onnx/${kernels}.wasm`,
+    ]),
     run: onnx,
   },
   licences: {

@@ -46,6 +46,13 @@ export function ortError(thrown: unknown, doing: 'load' | 'run', file: string): 
       'Use a smaller variant, or precision "4bit".',
     );
   }
+  if (/no available backend|initWasm|failed to fetch|dynamically imported/i.test(message)) {
+    return fail(
+      'worker-failed',
+      'ONNX Runtime could not be started',
+      'Check that the folder onnx/ of the package’s dist/ lies beside model.worker.js, of one version.',
+    );
+  }
   if (/device.*(?:is )?lost|lost.*device/i.test(message)) {
     return fail('device-lost', 'The GPU went away', 'Load the model again.');
   }
