@@ -12,6 +12,7 @@ import {
   measureSensitivity,
   quantizeLayers,
   quantizeWeights,
+  spreadOver,
   textWindows,
   type CalibrationModel,
 } from '../../runtime/quantization/calibration/index.ts';
@@ -196,6 +197,13 @@ describe('calibration', () => {
       }
     });
   }
+
+  it('probes a text from its beginning to its end', () => {
+    const windows = Array.from({ length: 64 }, (_, i) => i);
+    assert.deepEqual(spreadOver(windows, 4), [8, 24, 40, 56]);
+    assert.deepEqual(spreadOver([1, 2], 4), [1, 2]);
+    assert.deepEqual(spreadOver([], 4), []);
+  });
 
   it('spreads windows over a text', () => {
     const text = Array.from({ length: 107 }, (_, i) => i);
