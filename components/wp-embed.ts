@@ -1,12 +1,20 @@
 import { html, nothing, type TemplateResult } from 'lit';
 import { property, query, state } from 'lit/decorators.js';
-import { WpError, isAbortError, type Embeddings, type EmbedOptions, type Model } from '../runtime/index.ts';
+import {
+  WpError,
+  isAbortError,
+  type Embeddings,
+  type EmbedOptions,
+  type Model,
+  type SearchHit,
+} from '../runtime/index.ts';
 import { emit } from './events.ts';
 import { Announcer } from './internal/announcer.ts';
 import { listAttribute, numberAttribute } from './internal/attributes.ts';
 import { nameOfSource } from './internal/format.ts';
 import { failureView, idleView, progressView } from './internal/status-view.ts';
-import { VectorIndex, type Hit } from './internal/vector-index.ts';
+import { indexPlace } from './internal/index-place.ts';
+import { VectorIndex } from './internal/vector-index.ts';
 import { WordHighlight } from './internal/word-highlight.ts';
 import { ignoreReportedFailure } from './model-owner.ts';
 import { ModelReference } from './model-reference.ts';
@@ -87,6 +95,9 @@ export class WpEmbed extends ModelSourceElement {
   /** The least score of a result, −1 to 1. */
   @property({ converter: numberAttribute }) threshold: number | undefined;
 
+  /** Changed by the page, it makes the stored vectors anew: for a model that has changed under the same address. */
+  @property({ attribute: 'refresh-key' }) refreshKey = '';
+
   /** The text in the empty field. */
   @property() placeholder = 'Search by meaning';
 
@@ -129,6 +140,7 @@ export class WpEmbed extends ModelSourceElement {
     super.disconnectedCallback();
     this.#children?.disconnect();
     this.#work.abort();
+    this.#index.release();
     this.#highlight.clear();
     clearTimeout(this.#timer);
   }
@@ -178,7 +190,8 @@ export class WpEmbed extends ModelSourceElement {
   }
 
   protected override willUpdate(changed: Map<string, unknown>): void {
-    if (['texts', 'search', 'dimensions', 'maxResults', 'threshold'].some((name) => changed.has(name))) this.#refresh();
+    if (['texts', 'search', 'dimensions', 'maxResults', 'threshold', 'refreshKey'].some((name) => changed.has(name)))
+      this.#refresh();
   }
 
   protected override render(): TemplateResult {
@@ -309,15 +322,14 @@ export class WpEmbed extends ModelSourceElement {
   async #search(model: Model, signal: AbortSignal): Promise<void> {
     const items = [...this.children].filter((child) => child instanceof HTMLElement);
     const { dimensions } = this;
-    const { source, plan } = model.info;
-    const key = [source, plan.precision, plan.downloadBytes, dimensions ?? ''].join(' ');
     const prompts = model.info.encoder?.prompts ?? {};
     // Models that were trained with prompts have one for what is looked for and one for what is found.
     const promptFor = (name: string) => (Object.hasOwn(prompts, name) ? { promptName: name } : {});
     const embed = async (texts: readonly string[], kind: string) =>
       (await model.embed(texts, { dimensions, normalize: true, signal, ...promptFor(kind) })).vectors;
     const texts = items.map((item) => item.textContent.trim());
-    await this.#index.update(texts, key, (missing) => embed(missing, 'document'), signal);
+    const place = indexPlace(this, model.info, [dimensions, this.refreshKey]);
+    await this.#index.update(texts, place, (missing) => embed(missing, 'document'), signal);
     this.indexed = this.#index.size;
     const text = this.#query.trim();
     if (text === '') {
@@ -326,7 +338,8 @@ export class WpEmbed extends ModelSourceElement {
     }
     const [vector] = await embed([text], 'query');
     signal.throwIfAborted();
-    const found = this.#index.search(vector!, this.maxResults ?? 10, this.threshold ?? -1);
+    const found = await this.#index.search(vector!, this.maxResults ?? 10, this.threshold ?? -1, signal);
+    signal.throwIfAborted();
     this.#show(items, found);
     this.#highlight.show(
       text,
@@ -337,7 +350,7 @@ export class WpEmbed extends ModelSourceElement {
   }
 
   /** Results are shown in their order by their slots: the page's own nodes stay where they are. */
-  #show(items: readonly HTMLElement[], found: readonly Hit[] | undefined): void {
+  #show(items: readonly HTMLElement[], found: readonly SearchHit[] | undefined): void {
     if (!found) this.#highlight.clear();
     const places = new Map(found?.map(({ index }, place) => [index, place]));
     items.forEach((item, index) => {

@@ -134,6 +134,30 @@ describe('wp-embed', () => {
     expect(again.results![0]!.item.textContent).to.equal('The fox sleeps');
   });
 
+  it('makes vectors anew for another model, other settings and another refresh key, and for a text that has changed', async () => {
+    const indexed = async (element: WpEmbed, texts: number) => {
+      await until('the items are indexed', () => fake.embedded.at(-1)?.length === texts);
+      fake.embedded.length = 0;
+      return element;
+    };
+    const element = await indexed(searchable(), 3);
+    element.querySelector('p')!.textContent = 'A candle on the lake';
+    await indexed(element, 1);
+    element.refreshKey = '2';
+    await indexed(element, 3);
+    element.dimensions = 26;
+    await indexed(element, 3);
+    element.remove();
+    const { source } = fake.info;
+    start({ source });
+    // The vectors of the last settings are kept, in a typed array, and no others.
+    const again = searchable();
+    await indexed(again, 3);
+    again.remove();
+    start();
+    await indexed(searchable(), 3);
+  });
+
   it('hides what lies below the threshold', async () => {
     const element = searchable();
     element.threshold = 2;
