@@ -90,6 +90,8 @@ export function observeModel(model: Model, observer: GenerationObserver): Model 
     logits: (tokens) => model.logits(tokens),
     embed: (texts, options) => model.embed(texts, options),
     classify: (texts, options) => model.classify(texts, options),
+    zeroShot: (images, labels, options) => model.zeroShot(images, labels, options),
+    similarity: (a, b, options) => model.similarity(a, b, options),
     rerank: (query, documents, options) => model.rerank(query, documents, options),
     run: model.run.bind(model),
     readTensor: (tensor) => model.readTensor(tensor),

@@ -40,13 +40,37 @@ export interface Model {
    */
   tune(options?: TuningOptions): Promise<TuningReport>;
   /**
-   * Vectors of texts, by an encoder (`info.encoder` tells what it can). Texts longer than the model takes are cut; lone surrogates
+   * Vectors of texts or of images, by an encoder (`info.encoder` tells what it can). Strings are texts, unless the model reads
+   * images only: then they are addresses. Texts longer than the model takes are cut; lone surrogates
    * count as U+FFFD. Rejects with `invalid-argument` for what is no text or an option out of range, with
    * `unsupported-operation` for a model that writes, with an AbortError.
    */
-  embed(texts: string | readonly string[], options?: EmbedOptions): Promise<Embeddings>;
-  /** Each text's classes, likeliest first; of an encoder with a classification head. */
-  classify(texts: string | readonly string[], options?: EncodeOptions): Promise<Classification[][]>;
+  embed(
+    items: string | readonly string[] | ImageSource | readonly ImageSource[],
+    options?: EmbedOptions,
+  ): Promise<Embeddings>;
+  /**
+   * Each text's or image's classes, likeliest first; of an encoder with a classification head. For a model that reads images
+   * only, a string is an image's address.
+   */
+  classify(
+    items: string | readonly string[] | ImageSource | readonly ImageSource[],
+    options?: EncodeOptions,
+  ): Promise<Classification[][]>;
+  /**
+   * How well each label fits each image, best first, by a model of two towers (CLIP, SigLIP): probabilities over the labels, or
+   * (SigLIP) of each label by itself. Strings are addresses.
+   */
+  zeroShot(
+    images: ImageSource | readonly ImageSource[],
+    labels: readonly string[],
+    options?: ZeroShotOptions,
+  ): Promise<Classification[][]>;
+  /**
+   * The cosine of two vectors of this model, −1 to 1: of an image and another, or, by a model that reads both, of an image and a
+   * text. The second one is a text if it is a string and the model reads texts.
+   */
+  similarity(a: ImageSource, b: ImageSource, options?: EncodeOptions): Promise<number>;
   /**
    * Runs the graph of an ONNX file (`info.onnx` tells its inputs and outputs): tensors by name in, tensors by name out. Rejects with
    * `invalid-argument` for inputs that do not fit, with the actual and the allowed; with `unsupported-operation` for other models.
@@ -69,9 +93,41 @@ export interface Model {
   dispose(): Promise<void>;
 }
 
+/**
+ * What can be read as an image: an address (a URL, or a string where no text is meant), a Blob or File in a format that the
+ * browser decodes, pixels, or an element that shows one. EXIF's rotation is applied, of an animation the first frame is read, of
+ * a video the frame that it shows; transparency is dropped and not blended. Node decodes no files: there it is pixels only.
+ */
+export type ImageSource =
+  | string
+  | URL
+  | Blob
+  | ImagePixels
+  | ImageBitmap
+  | HTMLImageElement
+  | HTMLCanvasElement
+  | OffscreenCanvas
+  | HTMLVideoElement
+  | VideoFrame;
+
+/** Rows from the top, 3 (RGB) or 4 (RGBA, not premultiplied) bytes a pixel: an ImageData is one. */
+export interface ImagePixels {
+  readonly data: Uint8Array | Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** An image as it crosses to the worker, which fetches and decodes it. */
+export type ImagePayload = { address: string } | Blob | ImageBitmap | ImagePixels;
+
+export interface ZeroShotOptions extends EncodeOptions {
+  /** The sentence that a label is put into, at `{}`. Default: "This is a photo of {}." */
+  template?: string | undefined;
+}
+
 export interface EncodeOptions {
   signal?: AbortSignal | undefined;
-  /** Texts that are done, of how many; at most ten times a second, and at the end. */
+  /** Texts or images that are done, of how many; at most ten times a second, and at the end. */
   onProgress?: ((progress: { done: number; total: number }) => void) | undefined;
 }
 
@@ -87,13 +143,13 @@ export interface EmbedOptions extends EncodeOptions {
 }
 
 export interface Embeddings {
-  /** All vectors, [texts × dimensions]. */
+  /** All vectors, [texts or images × dimensions]. */
   data: Float32Array<ArrayBuffer>;
   /** Numbers of a vector. */
   dimensions: number;
-  /** Vector i is text i's: a view of `data`. */
+  /** Vector i is text or image i's: a view of `data`. */
   vectors: readonly Float32Array[];
-  /** Of all texts, special tokens included. */
+  /** Of all texts, special tokens included; 0 for images. */
   tokens: number;
   /** Indices of the texts that were longer than the model takes, and were cut. */
   truncated: readonly number[];

@@ -59,9 +59,11 @@ export class RemoteModel implements Model {
   }
 
   // Encoders' calls come as a chunk of their own; what a model that writes says to them is the worker's.
-  embed: Model['embed'] = async (...call) => (await this.#encoder()).embed(this.#link, this.#id, ...call);
-  classify: Model['classify'] = async (...call) => (await this.#encoder()).classify(this.#link, this.#id, ...call);
-  rerank: Model['rerank'] = async (...call) => (await this.#encoder()).rerank(this.#link, this.#id, ...call);
+  embed: Model['embed'] = async (...call) => (await this.#encoder()).embed(...call);
+  classify: Model['classify'] = async (...call) => (await this.#encoder()).classify(...call);
+  rerank: Model['rerank'] = async (...call) => (await this.#encoder()).rerank(...call);
+  zeroShot: Model['zeroShot'] = async (...call) => (await this.#encoder()).zeroShot(...call);
+  similarity: Model['similarity'] = async (...call) => (await this.#encoder()).similarity(...call);
 
   run = (async (...call: Parameters<Model['run']>) => (await this.#tensors()).run(...call)) as Model['run'];
   readTensor: Model['readTensor'] = async (tensor) => (await this.#tensors()).read(tensor);
@@ -99,9 +101,9 @@ export class RemoteModel implements Model {
     return unwrap(this.#link, send(this.#link.service));
   }
 
-  #encoder() {
+  async #encoder() {
     this.#assertUsable();
-    return import('./remote-encoder.ts');
+    return new (await import('./remote-encoder.ts')).RemoteEncoder(this.#link, this.#id, this.info.encoder);
   }
 
   async #tensors() {

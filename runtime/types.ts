@@ -308,9 +308,11 @@ export interface ModelInfo {
   >;
 }
 
-/** What an encoder of texts can do, and how its vectors are made. */
+/** What an encoder of texts or images can do, and how its vectors are made. */
 export interface EncoderInfo {
-  tasks: readonly ('embed' | 'classify' | 'rerank')[];
+  tasks: readonly ('embed' | 'classify' | 'rerank' | 'zeroShot')[];
+  /** Of a model that reads images. */
+  images?: EncoderImageInfo | undefined;
   /** Numbers of a vector. */
   dimensions: number;
   /** Of a text, special ones included; longer texts are cut. */
@@ -324,6 +326,16 @@ export interface EncoderInfo {
   /** Of a classification head. */
   labels: readonly string[];
   isMultiLabel: boolean;
+}
+
+export interface EncoderImageInfo {
+  /** Pixels that the model sees, after its processor's resizing and cropping. */
+  width: number;
+  height: number;
+  /** Larger images are refused. */
+  maxPixels: number;
+  /** Also texts, into the same space (CLIP, SigLIP). */
+  readsTexts: boolean;
 }
 
 /** Throughput of the decode loop, greedy, without tokenizer: what `bench/` prints. */

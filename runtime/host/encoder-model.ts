@@ -1,5 +1,5 @@
-// Loading a text encoder: what load.ts does for a model that writes, for one that reads. Reached by a dynamic import when
-// config.json names no decoder.
+// Loading an encoder: what load.ts does for a model that writes, for one that reads. Reached by a dynamic import when config.json
+// names no decoder; vision-model.ts goes on for what reads images.
 
 import type { EncoderProgram } from '../backends/backend.ts';
 import { throwIfAborted, WpError } from '../errors.ts';
@@ -7,10 +7,9 @@ import { readGenerationDefaults } from '../generation/options.ts';
 import { countParameters } from '../graph/sizes.ts';
 import type { ModelFiles } from '../loading/model-files.ts';
 import type { LoadProgressTracker } from '../loading/progress.ts';
-import { ENCODER_MODEL_TYPES, readEncoder, type TextEncoder } from '../models/encoders/index.ts';
-import { FAMILIES } from '../models/index.ts';
+import { ENCODER_MODEL_TYPES, readEncoder, type EncoderModel, type TextEncoder } from '../models/encoders/index.ts';
+import { FAMILIES, modelTypeOf } from '../models/index.ts';
 import { planModel } from '../planning/plan.ts';
-import { isRecord } from '../processing/json.ts';
 import { readSequenceTemplate } from '../processing/sequence-template.ts';
 import { createTokenizer } from '../processing/tokenizer.ts';
 import { libraryFor } from '../processing/tokenizer-library.ts';
@@ -20,10 +19,12 @@ import { EncoderSession } from '../tasks/encoder-session.ts';
 import type { EncoderInfo, ModelInfo } from '../types.ts';
 import { openCheckpoint } from '../weights/checkpoint.ts';
 import { createWeightSource, type WeightSource } from '../weights/weight-source.ts';
+import { longestText, precisionName, readLabels } from './encoder-options.ts';
 import { planSteps } from './encoder-plan.ts';
 import { fillProgram } from './fill-program.ts';
 import type { LoadContext } from './load.ts';
 import { LoadedEncoder } from './loaded-encoder.ts';
+import type { HostedModel } from './loaded-model.ts';
 import type { ModelDescription } from './model-description.ts';
 import { encoderCapabilities } from './webnn-refusal.ts';
 import { readSentenceFiles } from './sentence-files.ts';
@@ -40,16 +41,21 @@ export interface EncoderLoad {
   webnnRefusal?: string | undefined;
 }
 
-/** Loads a text encoder. Rejects as `load` does. */
-export async function loadEncoder(load: EncoderLoad): Promise<LoadedEncoder> {
+/** Loads an encoder of texts, images or both. Rejects as `load` does. */
+export async function loadEncoder(load: EncoderLoad): Promise<HostedModel> {
+  const { modelType, text, vision, similarity } = readAnyEncoder(load.description.config);
+  if (text && !vision) return loadTextEncoder(load, modelType, text);
+  const { loadVision } = await import('./vision-model.ts');
+  return loadVision(load, { modelType, text, vision: vision!, similarity });
+}
+
+async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: TextEncoder): Promise<LoadedEncoder> {
   const { request, context, description, files, progress } = load;
   const { signal } = context;
-  const { modelType, encoder } = readTextEncoder(description.config);
   const sentences = await readSentenceFiles(files, signal);
   const checkpoint = await openCheckpoint(files, signal);
-  const isRanked = encoder.config.head?.of === 'sequence';
   const graph = encoder.graph({
-    outputs: isRanked ? ['embedding', 'logits'] : ['embedding'],
+    outputs: encoder.config.head?.of === 'sequence' ? ['embedding', 'logits'] : ['embedding'],
     pooling: sentences.pooling,
     // The host does it, after it has cut the vectors to the dimensions that were asked for.
     normalize: false,
@@ -57,7 +63,7 @@ export async function loadEncoder(load: EncoderLoad): Promise<LoadedEncoder> {
   });
   const weights = createWeightSource(checkpoint, graph);
   const capabilities = await encoderCapabilities(load.webnnRefusal);
-  const modelTokens = longestText(encoder, sentences, description.tokenizerConfig);
+  const modelTokens = longestText(encoder.config.maxTokens, sentences.maxTokens, description.tokenizerConfig);
   const plan = planModel({
     graph,
     capabilities,
@@ -151,41 +157,15 @@ export async function loadEncoder(load: EncoderLoad): Promise<LoadedEncoder> {
   });
 }
 
-function readTextEncoder(config: unknown): { modelType: string; encoder: TextEncoder } {
-  const modelType = (config as { model_type?: unknown }).model_type;
-  if (typeof modelType !== 'string' || !ENCODER_MODEL_TYPES.includes(modelType)) {
-    const allowed = [...FAMILIES.flatMap((family) => family.modelTypes), ...ENCODER_MODEL_TYPES];
-    throw new WpError(
-      'unsupported-architecture',
-      `The model type ${JSON.stringify(modelType)} is not supported; supported: ${allowed.join(', ')}.`,
-      'Choose a model of one of these types.',
-      { actual: modelType, allowed },
-    );
-  }
-  const { text } = readEncoder(config);
-  if (text) return { modelType, encoder: text };
+function readAnyEncoder(config: unknown): EncoderModel {
+  const modelType = modelTypeOf(config);
+  if (ENCODER_MODEL_TYPES.includes(modelType)) return readEncoder(config);
+  const allowed = [...FAMILIES.flatMap((family) => family.modelTypes), ...ENCODER_MODEL_TYPES];
   throw new WpError(
     'unsupported-architecture',
-    `A ${modelType} reads images; this version loads encoders of texts only.`,
-    'Choose a text encoder (bert, mpnet, xlm-roberta, …) or a chat model.',
-    { actual: modelType },
-  );
-}
-
-/** The least of what positions, tokenizer and sentence-transformers allow. */
-function longestText({ config }: TextEncoder, { maxTokens }: EmbeddingConfig, tokenizerConfig: unknown): number {
-  const limit = isRecord(tokenizerConfig) ? tokenizerConfig.model_max_length : undefined;
-  const limits = [config.maxTokens, maxTokens ?? (typeof limit === 'number' && limit >= 1 ? limit : Infinity)];
-  return Math.min(...limits);
-}
-
-function precisionName({ precision }: LoadRequest) {
-  if (typeof precision !== 'object') return precision;
-  throw new WpError(
-    'invalid-argument',
-    'Bits for each role are not supported for encoders yet.',
-    'Pass "f16", "8bit", "4bit" or "auto".',
-    { actual: precision },
+    `The model type ${JSON.stringify(modelType)} is not supported; supported: ${allowed.join(', ')}.`,
+    'Choose a model of one of these types.',
+    { actual: modelType, allowed },
   );
 }
 
@@ -195,7 +175,7 @@ function describe(
   maxTokens: number,
   configJson: unknown,
 ): EncoderInfo {
-  const labels = config.head?.of === 'sequence' ? labelNames(configJson, config.head.labels) : [];
+  const { labels, isMultiLabel } = readLabels(configJson, config.head?.of === 'sequence' ? config.head.labels : 0);
   return {
     tasks: labels.length === 0 ? ['embed'] : labels.length === 1 ? ['embed', 'rerank'] : ['embed', 'classify'],
     dimensions: pooling ? widths.hidden : widths.embedding,
@@ -207,11 +187,6 @@ function describe(
     defaultPrompt,
     similarity,
     labels,
-    isMultiLabel: (configJson as { problem_type?: unknown }).problem_type === 'multi_label_classification',
+    isMultiLabel,
   };
-}
-
-function labelNames(configJson: unknown, count: number): string[] {
-  const names = (configJson as { id2label?: Record<string, unknown> }).id2label ?? {};
-  return Array.from({ length: count }, (_, i) => String(names[i] ?? `LABEL_${i}`));
 }

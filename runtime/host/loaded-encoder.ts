@@ -22,12 +22,19 @@ export class LoadedEncoder implements HostedModel {
   }
 
   /** Rejects with an AbortError when `run.signal` aborts or the model is disposed. */
-  encode({ call }: EncodeRequest, run: RunOptions): Promise<EncodeResult> {
+  async encode({ call }: EncodeRequest, run: RunOptions): Promise<EncodeResult> {
     const signal = run.signal ? AbortSignal.any([run.signal, this.#disposal.signal]) : this.#disposal.signal;
     const options = { ...run, signal };
-    if (call.task === 'embed') return embed(this.#model, call.texts, call.options, options);
-    if (call.task === 'classify') return classify(this.#model, call.texts, options);
-    return rerank(this.#model, call.query, call.documents, options);
+    switch (call.task) {
+      case 'embed':
+        return embed(this.#model, call.texts, call.options, options);
+      case 'classify':
+        return classify(this.#model, call.texts, options);
+      case 'rerank':
+        return rerank(this.#model, call.query, call.documents, options);
+      default:
+        throw this.#cannot('read images');
+    }
   }
 
   generate(): never {

@@ -3,6 +3,7 @@
 
 import { WpError } from '../errors.ts';
 import { openRequired, type ModelFiles } from '../loading/model-files.ts';
+import { isDecoder, modelTypeOf } from '../models/index.ts';
 import { isRecord } from '../processing/json.ts';
 
 /** Parsed files; undefined where the folder has none. */
@@ -15,24 +16,29 @@ export interface ModelDescription {
   templateJson: unknown;
 }
 
-/** @throws WpError `not-found` without a config.json, `missing-tokenizer` without a tokenizer.json. */
+/**
+ * @throws WpError `not-found` without a config.json; of a model that writes, `missing-tokenizer` without a tokenizer.json (of the
+ * others, some read images only).
+ */
 export async function readModelFiles(files: ModelFiles, signal: AbortSignal): Promise<ModelDescription> {
   const optionalJson = async (name: string): Promise<unknown> => (await files.open(name, signal))?.readJson(signal);
   const optionalText = async (name: string): Promise<string | undefined> =>
     (await files.open(name, signal))?.readText(signal);
   // The configuration first: what is not a model must fail as that, and not as a missing tokenizer.
   const config = await (await openRequired(files, 'config.json', signal)).readJson(signal);
+  const writes = isDecoder(modelTypeOf(config));
   const [generationConfig, tokenizer, tokenizerConfig] = await Promise.all([
-    optionalJson('generation_config.json'),
+    writes ? optionalJson('generation_config.json') : undefined,
     optionalJson('tokenizer.json'),
     optionalJson('tokenizer_config.json'),
   ]);
   // Asked for only when the usual place has no template: each file that is not there is an error in the page's console.
   const hasTemplate = isRecord(tokenizerConfig) && tokenizerConfig.chat_template !== undefined;
-  const [templateText, templateJson] = hasTemplate
-    ? [undefined, undefined]
-    : await Promise.all([optionalText('chat_template.jinja'), optionalJson('chat_template.json')]);
-  if (tokenizer === undefined) {
+  const [templateText, templateJson] =
+    hasTemplate || !writes
+      ? [undefined, undefined]
+      : await Promise.all([optionalText('chat_template.jinja'), optionalJson('chat_template.json')]);
+  if (tokenizer === undefined && writes) {
     throw new WpError(
       'missing-tokenizer',
       `${files.description} has no tokenizer.json.`,

@@ -4,7 +4,14 @@
 // runtime/host.ts.
 
 import type { WpErrorData } from '../errors.ts';
-import type { Classification, Embeddings, EmbedOptions, EncodeOptions, RankedDocument } from '../model.ts';
+import type {
+  Classification,
+  Embeddings,
+  EmbedOptions,
+  EncodeOptions,
+  ImagePayload,
+  RankedDocument,
+} from '../model.ts';
 import type { DeviceTensor, Tensor } from '../tensors.ts';
 import type {
   BackendName,
@@ -107,7 +114,10 @@ export interface QuantizeAnswer {
 export type EncodeCall =
   | { task: 'embed'; texts: readonly string[]; options: Omit<EmbedOptions, keyof EncodeOptions> }
   | { task: 'classify'; texts: readonly string[] }
-  | { task: 'rerank'; query: string; documents: readonly string[] };
+  | { task: 'rerank'; query: string; documents: readonly string[] }
+  | { task: 'embedImages'; images: readonly ImagePayload[]; options: Omit<EmbedOptions, keyof EncodeOptions> }
+  | { task: 'classifyImages'; images: readonly ImagePayload[] }
+  | { task: 'zeroShot'; images: readonly ImagePayload[]; labels: readonly string[]; template: string | undefined };
 
 /** One call to an ONNX file's graph. */
 export type TensorCall =

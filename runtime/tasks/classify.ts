@@ -3,6 +3,7 @@
 
 import type { Classification, RankedDocument } from '../model.ts';
 import type { RunOptions } from './encoder-session.ts';
+import { sigmoid, softmax } from './probabilities.ts';
 import { checkTexts, preparePair, prepareText, requireTask, type EncoderTextModel } from './text-model.ts';
 
 /** For each text its classes, likeliest first. `softmax` unless the checkpoint says that a text may have several classes. */
@@ -37,13 +38,4 @@ export async function rerank(
   const prepared = documents.map((document, i) => preparePair(model, query, document, i));
   const logits = await model.session.run(prepared, 'logits', run);
   return Array.from(logits, (logit, index) => ({ index, score: sigmoid(logit) })).sort((a, b) => b.score - a.score);
-}
-
-const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
-
-function softmax(row: Float32Array): number[] {
-  const largest = row.reduce((most, x) => Math.max(most, x), -Infinity);
-  const exponentials = Array.from(row, (x) => Math.exp(x - largest));
-  const sum = exponentials.reduce((a, b) => a + b, 0);
-  return exponentials.map((x) => x / sum);
 }

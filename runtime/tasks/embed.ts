@@ -22,18 +22,28 @@ export async function embed(
   const prompt = choosePrompt(info, wish);
   const prepared = texts.map((text, i) => prepareText(model, prompt + text, i));
   const whole = await session.run(prepared, 'embedding', run);
-  const data = dimensions === info.dimensions ? whole : firstColumns(whole, info.dimensions, dimensions);
-  if (wish.normalize ?? info.normalize) normalizeRows(data, dimensions);
   return {
-    data,
-    dimensions,
-    vectors: texts.map((_, i) => data.subarray(i * dimensions, (i + 1) * dimensions)),
+    ...vectorsOf(whole, info, dimensions, wish.normalize),
     tokens: prepared.reduce((sum, { ids }) => sum + ids.length, 0),
     truncated: prepared.flatMap(({ isTruncated }, i) => (isTruncated ? [i] : [])),
   };
 }
 
-function chooseDimensions({ dimensions: all }: EncoderInfo, wish: number | undefined): number {
+/** Rows of the model's width as vectors of so many numbers, of length 1 where that is wished or the model's way. */
+export function vectorsOf(
+  whole: Float32Array<ArrayBuffer>,
+  info: EncoderInfo,
+  dimensions: number,
+  normalize = info.normalize,
+): Pick<Embeddings, 'data' | 'dimensions' | 'vectors'> {
+  const data = dimensions === info.dimensions ? whole : firstColumns(whole, info.dimensions, dimensions);
+  if (normalize) normalizeRows(data, dimensions);
+  const count = data.length / dimensions;
+  const vectors = Array.from({ length: count }, (_, i) => data.subarray(i * dimensions, (i + 1) * dimensions));
+  return { data, dimensions, vectors };
+}
+
+export function chooseDimensions({ dimensions: all }: EncoderInfo, wish: number | undefined): number {
   if (wish === undefined) return all;
   if (Number.isInteger(wish) && wish >= 1 && wish <= all) return wish;
   throw new WpError(

@@ -5,6 +5,7 @@ import type { EncoderProgram } from '../backends/backend.ts';
 import { throwIfAborted, WpError } from '../errors.ts';
 import { nextTask } from '../generation/event-loop.ts';
 import type { Pooling, TextEncoder, TextSequence } from '../models/encoders/index.ts';
+import { QueuedProgram } from './queued-program.ts';
 
 export interface EncoderSessionParts {
   encoder: TextEncoder;
@@ -26,18 +27,15 @@ export interface RunOptions {
 
 export class EncoderSession {
   readonly #parts: EncoderSessionParts;
-  #program: EncoderProgram;
-  #isDisposed = false;
-  /** Calls wait for one another between steps only: a long one does not keep a short one waiting for its end. */
-  #lastStep: Promise<unknown> = Promise.resolve();
+  readonly #program: QueuedProgram;
 
   constructor(parts: EncoderSessionParts) {
     this.#parts = parts;
-    this.#program = parts.program;
+    this.#program = new QueuedProgram(parts.program, parts.recover);
   }
 
   get program(): EncoderProgram {
-    return this.#program;
+    return this.#program.current;
   }
 
   /**
@@ -62,7 +60,7 @@ export class EncoderSession {
         step.map((i) => texts[i]!),
         pooling,
       );
-      const numbers = (await this.#step(inputs, signal))[output];
+      const numbers = (await this.#program.run(inputs, signal))[output];
       if (!numbers) throw new WpError('internal', `The program has no output ${output}.`);
       const width = numbers.length / step.length;
       if (done === 0) rows = new Float32Array(texts.length * width);
@@ -76,35 +74,8 @@ export class EncoderSession {
     return rows;
   }
 
-  async dispose(): Promise<void> {
-    if (this.#isDisposed) return;
-    this.#isDisposed = true;
-    await this.#lastStep.catch(() => undefined); // its caller hears of it
-    this.#program.dispose();
-  }
-
-  #step(
-    inputs: Parameters<EncoderProgram['run']>[0],
-    signal: AbortSignal | undefined,
-  ): ReturnType<EncoderProgram['run']> {
-    const step = this.#lastStep
-      .catch(() => undefined)
-      .then(async () => {
-        throwIfAborted(signal);
-        if (this.#isDisposed)
-          throw new WpError('disposed', 'This model has been disposed.', 'Load it again with loadModel().');
-        try {
-          return await this.#program.run(inputs);
-        } catch (thrown) {
-          const { recover } = this.#parts;
-          if (!(thrown instanceof WpError && thrown.code === 'device-lost') || !recover) throw thrown;
-          this.#program.dispose();
-          this.#program = await recover();
-          return this.#program.run(inputs);
-        }
-      });
-    this.#lastStep = step;
-    return step;
+  dispose(): Promise<void> {
+    return this.#program.dispose();
   }
 
   #lengthOf({ ids }: TextSequence): number {

@@ -90,6 +90,7 @@ export const layers: Readonly<Record<string, Layer>> = {
       'runtime/environment.ts',
       'runtime/index.ts',
       'runtime/node-worker.ts',
+      'runtime/page-images.ts',
       'runtime/quantize.ts',
       'runtime/remote-encoder.ts',
       'runtime/remote-model.ts',

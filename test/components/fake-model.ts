@@ -6,9 +6,11 @@ import type {
   ChatMessage,
   ChatOptions,
   ChatPart,
+  Classification,
   Completion,
   Embeddings,
   EmbedOptions,
+  EncoderInfo,
   LoadOptions,
   LoadProgress,
   MemoryReport,
@@ -27,6 +29,9 @@ export interface FakeModelOptions {
   failure?: { afterPieces: number; error: Error };
   notice?: string;
   source?: string;
+  /** Of a model that reads images: what it says of each. */
+  classes?: readonly Classification[];
+  encoder?: EncoderInfo;
 }
 
 const MB = 1_000_000;
@@ -52,6 +57,7 @@ export function fakeInfo(options: FakeModelOptions = {}): ModelInfo {
       downloadBytes: 12.2 * MB,
       reasons: [{ topic: 'backend', reason: 'This is a fake: it runs nowhere.' }],
     },
+    encoder: options.encoder,
     notice: options.notice ?? '',
     defaults: { maxTokens: 512, temperature: 0.7, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 },
   };
@@ -62,6 +68,8 @@ export class FakeModel implements Model {
   disposed = false;
   /** Every call of `chat`, in order. */
   readonly calls: { messages: readonly ChatMessage[]; options: ChatOptions }[] = [];
+  /** What `classify`, `zeroShot` and `similarity` were given, in order. */
+  readonly seen: (readonly unknown[])[] = [];
   /** Every call of `embed`, in order. */
   readonly embedded: (readonly string[])[] = [];
   memoryCalls = 0;
@@ -135,11 +143,11 @@ export class FakeModel implements Model {
   }
 
   /** Vectors of letters' counts: texts of the same words lie near one another. */
-  async embed(texts: string | readonly string[], { signal }: EmbedOptions = {}): Promise<Embeddings> {
+  async embed(items: Parameters<Model['embed']>[0], { signal }: EmbedOptions = {}): Promise<Embeddings> {
     await this.options.beforePiece?.(0);
     signal?.throwIfAborted();
     if (this.options.failure) throw this.options.failure.error;
-    const list = typeof texts === 'string' ? [texts] : texts;
+    const list = (Array.isArray(items) ? items : [items]).map(String);
     this.embedded.push(list);
     const data = new Float32Array(list.length * 26);
     list.forEach((text, i) => {
@@ -152,8 +160,27 @@ export class FakeModel implements Model {
     return { data, dimensions: 26, vectors, tokens: list.length, truncated: [] };
   }
 
-  classify(): Promise<never> {
-    return Promise.reject(new WpError('internal', 'The fake has no classes.'));
+  /** What `options.classes` says of every image, if it says something. */
+  async classify(items: unknown): Promise<Classification[][]> {
+    return this.#scores(items, this.options.classes ?? []);
+  }
+
+  /** Labels by their order: the first fits best. */
+  async zeroShot(images: unknown, labels: readonly string[]): Promise<Classification[][]> {
+    return this.#scores(images, rankedLabels(labels));
+  }
+
+  async similarity(a: unknown, b: unknown): Promise<number> {
+    await this.#scores([a, b], []);
+    return 0.73;
+  }
+
+  async #scores(images: unknown, scores: readonly Classification[]): Promise<Classification[][]> {
+    await this.options.beforePiece?.(0);
+    if (this.options.failure) throw this.options.failure.error;
+    const list: readonly unknown[] = Array.isArray(images) ? images : [images];
+    this.seen.push(list);
+    return list.map(() => [...scores]);
   }
 
   rerank(): Promise<never> {
@@ -198,6 +225,11 @@ export class FakeModel implements Model {
     this.disposed = true;
     return Promise.resolve();
   }
+}
+
+function rankedLabels(labels: readonly string[]): Classification[] {
+  const sum = labels.reduce((total, _, i) => total + 2 ** -i, 0);
+  return labels.map((label, i) => ({ label, score: 2 ** -i / sum }));
 }
 
 function defaultAnswer(messages: readonly ChatMessage[]): string[] {
