@@ -9,6 +9,7 @@ export {
   upsampleBilinear,
   upsampleNearest,
 } from './encoder-images';
+export { linearQ8Offset, offsetActivations } from './encoder-linear';
 export {
   activation,
   concatColumns,

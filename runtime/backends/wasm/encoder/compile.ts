@@ -9,11 +9,11 @@ import { type EncoderOperation, isEncoderOperation } from '../../../ops/index.ts
 import { convOutput, convTransposeOutput, type ImageSize } from '../../../ops/conv-geometry.ts';
 import type { EncoderCompileOptions } from '../../backend.ts';
 import type { KernelBuild } from '../kernels.ts';
-import { BLOCK_ROWS, RECORD_BYTES, type RecordField } from '../layouts.ts';
-import { preparedBytes, rowOf } from '../rows.ts';
+import { ACTIVATION_GROUP, BLOCK_ROWS, RECORD_BYTES, type RecordField } from '../layouts.ts';
+import { type FormatRow, preparedBytes, rowOf } from '../rows.ts';
 import type { KernelName, Share, TapeStep } from '../tape.ts';
 import type { PlacedWeights } from '../weighted-program.ts';
-import { leastStagingBytes, placeWeight, type Staging } from '../weights.ts';
+import { leastStagingBytes, type PlacedWeight, placeWeight, type Staging } from '../weights.ts';
 import { type EncoderKernelName, type RowCount, shareOf, TapeBuilder } from './tape-builder.ts';
 
 export interface CompiledEncoder extends PlacedWeights {
@@ -77,10 +77,11 @@ export class EncoderCompiler extends TapeBuilder {
     let sums = 0;
     let scratch = 0;
     const reserve = (weight: string, rows: number) => {
-      const { format, columns } = this.weight(weight);
-      const bytes = preparedBytes(rowOf(format), rows, columns, this.build === 'relaxed');
+      const placed = this.weight(weight);
+      const row = rowOf(placed.format);
+      const bytes = preparedBytes(row, rows, placed.columns, this.build === 'relaxed');
       prepared = Math.max(prepared, Math.ceil(bytes.activations / 64) * 64);
-      sums = Math.max(sums, Math.ceil(bytes.sums / 64) * 64);
+      sums = Math.max(sums, Math.ceil((this.#isOffset(row) ? codeSumBytes(placed) : bytes.sums) / 64) * 64);
     };
     for (const operation of this.graph.operations) {
       if (operation.op === 'linear') {
@@ -299,11 +300,17 @@ export class EncoderCompiler extends TapeBuilder {
     this.call(kernel, share, [...pointers, ...image, kernelHeight, kernelWidth, stride, padding, dilation, groups]);
   }
 
+  /** Whether assembly/encoder-linear.ts serves a format: signed bytes, a scale for a whole block. */
+  #isOffset({ linear, sumColumns }: FormatRow): boolean {
+    return this.build === 'relaxed' && linear === 'linearQ8Wide' && sumColumns === 0;
+  }
+
   /** The record is that of ../compile.ts. */
   #linear(name: string, bias: string | undefined, at: { input: number; output: number; rows: RowCount }): void {
     const weight = this.weight(name);
     const { rows, columns } = weight;
     const row = rowOf(weight.format);
+    const isOffset = this.#isOffset(row);
     const fields = (unit: RecordField): RecordField[] => [
       weight.address,
       weight.scales,
@@ -322,10 +329,16 @@ export class EncoderCompiler extends TapeBuilder {
       this.#sums,
       row.sumColumns,
     ];
-    if (row.prepare) this.call(row.prepare, shareOf(at.rows), fields(0));
+    const prepare = isOffset ? 'offsetActivations' : row.prepare;
+    if (prepare) this.call(prepare, shareOf(at.rows), fields(0));
     const count = Math.ceil(rows / BLOCK_ROWS);
-    this.call(row.linear, { by: 'blocks', count }, fields(this.unit(name, 9)));
+    this.call(isOffset ? 'linearQ8Offset' : row.linear, { by: 'blocks', count }, fields(this.unit(name, 9)));
   }
+}
+
+/** Room for a sum of each block of codes, four rows at a time. */
+function codeSumBytes({ rows, columns }: PlacedWeight): number {
+  return Math.ceil(rows / BLOCK_ROWS) * (columns / ACTIVATION_GROUP) * BLOCK_ROWS * 4;
 }
 
 /** Fewest rows of a piece of a convolution. */

@@ -18,8 +18,10 @@ export type EncoderKernelName =
   | 'groupNorm'
   | 'insertRows'
   | 'layerNorm'
+  | 'linearQ8Offset'
   | 'meanRows'
   | 'normalizeRows'
+  | 'offsetActivations'
   | 'rotate'
   | 'scaleColumns'
   | 'tableRows'
@@ -128,4 +130,9 @@ export function shareOf(rows: RowCount): Share {
 }
 
 /** They write to the scratch, which no kernel by rows reads: each thread may go on with the rows that it just wrote. */
-const PREPARATIONS: ReadonlySet<string> = new Set(['foldActivations', 'quantizeActivations', 'splitActivations']);
+const PREPARATIONS: ReadonlySet<string> = new Set([
+  'foldActivations',
+  'offsetActivations',
+  'quantizeActivations',
+  'splitActivations',
+]);
