@@ -5,8 +5,8 @@ import type { TemplateResult } from 'lit';
 
 export interface StoryMeta {
   title: string;
-  /** The element's tag. */
-  component: string;
+  /** The element's tag; absent where a story shows a model and no element. */
+  component?: string;
 }
 
 export interface Story {
