@@ -22,6 +22,7 @@ export type * from './tensors.ts';
 export type {
   Model,
   Classification,
+  ClassifyOptions,
   Embeddings,
   EmbedOptions,
   EncodeOptions,

@@ -51,18 +51,19 @@ export interface Model {
   ): Promise<Embeddings>;
   /**
    * Each text's or image's classes, likeliest first; of an encoder with a classification head. For a model that reads images
-   * only, a string is an image's address.
+   * only, a string is an image's address. Of a head that labels tokens: each text's entities, in the text's order.
    */
   classify(
     items: string | readonly string[] | ImageSource | readonly ImageSource[],
-    options?: EncodeOptions,
+    options?: ClassifyOptions,
   ): Promise<Classification[][]>;
   /**
    * How well each label fits each image, best first, by a model of two towers (CLIP, SigLIP): probabilities over the labels, or
-   * (SigLIP) of each label by itself. Strings are addresses.
+   * (SigLIP) of each label by itself. Strings are addresses. By a classifier of entailment (NLI), how well each label fits each
+   * text: strings are texts.
    */
   zeroShot(
-    images: ImageSource | readonly ImageSource[],
+    items: ImageSource | readonly ImageSource[],
     labels: readonly string[],
     options?: ZeroShotOptions,
   ): Promise<Classification[][]>;
@@ -121,8 +122,21 @@ export interface ImagePixels {
 export type ImagePayload = { address: string } | Blob | ImageBitmap | ImagePixels;
 
 export interface ZeroShotOptions extends EncodeOptions {
-  /** The sentence that a label is put into, at `{}`. Default: "This is a photo of {}." */
+  /** The sentence that a label is put into, at `{}`. Default: "This is a photo of {}."; of texts, "This example is {}." */
   template?: string | undefined;
+  /** Of texts: several labels may be true. Each is weighed against its contradiction, and not against the others. */
+  multiLabel?: boolean | undefined;
+}
+
+/** How the labels of tokens become entities: see `ClassifyOptions`. */
+export type Aggregation = 'none' | 'simple' | 'first' | 'average' | 'max';
+
+export interface ClassifyOptions extends EncodeOptions {
+  /**
+   * Of a head that labels tokens, what becomes one entity. `simple` (default): neighbouring tokens of one kind; `first`, `average`,
+   * `max`: words of one kind, each labelled by its first token, the mean or the surest of its tokens; `none`: every token.
+   */
+  aggregation?: Aggregation | undefined;
 }
 
 export interface EncodeOptions {
@@ -159,6 +173,11 @@ export interface Classification {
   label: string;
   /** 0 to 1. */
   score: number;
+  /** Of an entity: where it begins in its text, in UTF-16 units, as `slice` takes them. */
+  start?: number;
+  end?: number;
+  /** Of an entity: the text there. */
+  text?: string;
 }
 
 export interface RankedDocument {

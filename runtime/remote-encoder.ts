@@ -5,6 +5,7 @@ import type { Connection } from './connection.ts';
 import { abortError, throwIfAborted, WpError } from './errors.ts';
 import type {
   Classification,
+  ClassifyOptions,
   Embeddings,
   EmbedOptions,
   EncodeOptions,
@@ -12,6 +13,7 @@ import type {
   ImageSource,
   Model,
   RankedDocument,
+  ZeroShotOptions,
 } from './model.ts';
 import type { EncodeCall, EncodeEvent, EncodeResult, ModelId } from './protocol/messages.ts';
 import { similarity } from './tasks/similarity.ts';
@@ -35,10 +37,10 @@ export class RemoteEncoder implements Pick<Model, 'embed' | 'classify' | 'rerank
     return (await this.#encode({ task: 'embed', texts: textList(items), options }, run)) as Embeddings;
   }
 
-  async classify(items: Items, options: EncodeOptions = {}): Promise<Classification[][]> {
+  async classify(items: Items, { aggregation, ...options }: ClassifyOptions = {}): Promise<Classification[][]> {
     const result = this.#areImages(items)
       ? this.#send(items, (images) => ({ task: 'classifyImages', images }), options)
-      : this.#encode({ task: 'classify', texts: textList(items) }, options);
+      : this.#encode({ task: 'classify', texts: textList(items), aggregation }, options);
     return (await result) as Classification[][];
   }
 
@@ -49,11 +51,15 @@ export class RemoteEncoder implements Pick<Model, 'embed' | 'classify' | 'rerank
   async zeroShot(
     items: ImageSource | readonly ImageSource[],
     labels: readonly string[],
-    { template, ...options }: Parameters<Model['zeroShot']>[2] = {},
+    { template, multiLabel, ...options }: ZeroShotOptions = {},
   ): Promise<Classification[][]> {
     const toCall: ToCall = (images) => ({ task: 'zeroShot', images, labels, template });
-    // A model that reads no images says what it can do instead.
-    const call = this.info?.images ? this.#send(items, toCall, options) : this.#encode(toCall([]), options);
+    const call = this.info?.images
+      ? this.#send(items, toCall, options)
+      : this.#encode(
+          { task: 'zeroShotTexts', texts: textList(items), labels, options: { template, multiLabel } },
+          options,
+        );
     return (await call) as Classification[][];
   }
 

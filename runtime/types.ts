@@ -325,6 +325,8 @@ export interface EncoderInfo {
   similarity: 'cosine' | 'dot';
   /** Of a classification head. */
   labels: readonly string[];
+  /** The head labels tokens, not texts: `classify` finds entities. */
+  labelsTokens?: boolean | undefined;
   isMultiLabel: boolean;
 }
 

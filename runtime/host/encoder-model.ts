@@ -14,14 +14,16 @@ import { readSequenceTemplate } from '../processing/sequence-template.ts';
 import { createTokenizer } from '../processing/tokenizer.ts';
 import { libraryFor } from '../processing/tokenizer-library.ts';
 import type { LoadRequest } from '../protocol/messages.ts';
-import type { EmbeddingConfig } from '../tasks/embedding-config.ts';
+import { plainEmbeddings, type EmbeddingConfig } from '../tasks/embedding-config.ts';
 import { EncoderSession } from '../tasks/encoder-session.ts';
+import { entails } from '../tasks/zero-shot-text.ts';
 import type { EncoderInfo, ModelInfo } from '../types.ts';
-import { openCheckpoint } from '../weights/checkpoint.ts';
+import { openCheckpoint, type Checkpoint } from '../weights/checkpoint.ts';
 import { createWeightSource, type WeightSource } from '../weights/weight-source.ts';
 import { longestText, precisionName, readLabels } from './encoder-options.ts';
 import { planSteps } from './encoder-plan.ts';
 import { fillProgram } from './fill-program.ts';
+import type { OpenedGguf } from './gguf-model.ts';
 import type { LoadContext } from './load.ts';
 import { LoadedEncoder } from './loaded-encoder.ts';
 import type { HostedModel } from './loaded-model.ts';
@@ -33,10 +35,13 @@ export interface EncoderLoad {
   request: LoadRequest;
   context: LoadContext;
   description: ModelDescription;
+  /** Where the source is a GGUF file. */
+  gguf: OpenedGguf | undefined;
   files: ModelFiles;
   progress: LoadProgressTracker;
   /** The source's files again, after a lost device. */
   openFiles: () => Promise<ModelFiles>;
+  openWeights: (files: ModelFiles) => Promise<Checkpoint>;
   /** Why WebNN cannot run this model, once that is known. */
   webnnRefusal?: string | undefined;
 }
@@ -50,17 +55,18 @@ export async function loadEncoder(load: EncoderLoad): Promise<HostedModel> {
 }
 
 async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: TextEncoder): Promise<LoadedEncoder> {
-  const { request, context, description, files, progress } = load;
+  const { request, context, description, gguf, files, progress } = load;
   const { signal } = context;
-  const sentences = await readSentenceFiles(files, signal);
-  const checkpoint = await openCheckpoint(files, signal);
+  const sentences = await readSentences(load);
+  const checkpoint = gguf?.checkpoint ?? (await openCheckpoint(files, signal));
   const graph = encoder.graph({
-    outputs: encoder.config.head?.of === 'sequence' ? ['embedding', 'logits'] : ['embedding'],
+    outputs: encoder.config.head ? ['embedding', 'logits'] : ['embedding'],
     pooling: sentences.pooling,
     // The host does it, after it has cut the vectors to the dimensions that were asked for.
     normalize: false,
     tensorNames: new Set(checkpoint.tensors.keys()),
   });
+  gguf?.expectAllUsed(graph);
   const weights = createWeightSource(checkpoint, graph);
   const capabilities = await encoderCapabilities(load.webnnRefusal);
   const modelTokens = longestText(encoder.config.maxTokens, sentences.maxTokens, description.tokenizerConfig);
@@ -96,7 +102,7 @@ async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: Te
   const recover = async (): Promise<EncoderProgram> => {
     const again = await load.openFiles();
     try {
-      return await createProgram(createWeightSource(await openCheckpoint(again), graph), undefined);
+      return await createProgram(createWeightSource(await load.openWeights(again), graph), undefined);
     } finally {
       await again.close();
     }
@@ -133,6 +139,7 @@ async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: Te
           topic: 'step',
           reason: `Up to ${steps.maxOutputs} texts of ${steps.maxTokens} tokens together make one step.`,
         },
+        ...(gguf?.conversions(graph, plan.formats) ?? []),
         ...files.notes(),
       ],
     },
@@ -157,6 +164,12 @@ async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: Te
   });
 }
 
+/** A GGUF file says how its vectors are pooled; the rest is as without files of sentence-transformers. */
+async function readSentences({ gguf, files, context }: EncoderLoad): Promise<EmbeddingConfig> {
+  if (gguf) return { ...plainEmbeddings(), pooling: gguf.encoder?.pooling };
+  return readSentenceFiles(files, context.signal);
+}
+
 function readAnyEncoder(config: unknown): EncoderModel {
   const modelType = modelTypeOf(config);
   if (ENCODER_MODEL_TYPES.includes(modelType)) return readEncoder(config);
@@ -175,9 +188,15 @@ function describe(
   maxTokens: number,
   configJson: unknown,
 ): EncoderInfo {
-  const { labels, isMultiLabel } = readLabels(configJson, config.head?.of === 'sequence' ? config.head.labels : 0);
+  const { labels, isMultiLabel } = readLabels(configJson, config.head?.labels ?? 0);
+  const labelsTokens = config.head?.of === 'token';
+  const classifies = labelsTokens || labels.length > 1;
   return {
-    tasks: labels.length === 0 ? ['embed'] : labels.length === 1 ? ['embed', 'rerank'] : ['embed', 'classify'],
+    tasks: [
+      'embed',
+      ...(classifies ? ['classify' as const] : labels.length === 1 ? ['rerank' as const] : []),
+      ...(!labelsTokens && entails(labels) ? ['zeroShot' as const] : []),
+    ],
     dimensions: pooling ? widths.hidden : widths.embedding,
     maxTokens,
     pooling:
@@ -187,6 +206,7 @@ function describe(
     defaultPrompt,
     similarity,
     labels,
+    ...(labelsTokens && { labelsTokens }),
     isMultiLabel,
   };
 }

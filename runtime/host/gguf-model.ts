@@ -5,12 +5,14 @@ import type { ModelFiles } from '../loading/model-files.ts';
 import { readGgufTokenizer } from '../processing/gguf-tokenizer.ts';
 import type { WeightFormat } from '../quantization/formats.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
-import { openGguf } from '../weights/gguf/open.ts';
+import { openGguf, type GgufModel } from '../weights/gguf/open.ts';
 import type { ModelDescription } from './model-description.ts';
 
 export interface OpenedGguf {
   description: ModelDescription;
   checkpoint: Checkpoint;
+  /** Of an encoder of texts: how they become vectors. */
+  encoder: GgufModel['encoder'];
   /** The file's metadata as it stands there: for writing another. */
   readEntries(signal?: AbortSignal): Promise<{ key: string; bytes: Uint8Array }[]>;
   /** Throws `unsupported-config` for a tensor of the file that the graph leaves out. */

@@ -24,7 +24,7 @@ import { createTokenizer } from '../processing/tokenizer.ts';
 import { libraryFor } from '../processing/tokenizer-library.ts';
 import type { LoadRequest } from '../protocol/messages.ts';
 import type { LoadProgress, ModelInfo, PlanReport, PrecisionName, QuantizationOptions } from '../types.ts';
-import { openCheckpoint } from '../weights/checkpoint.ts';
+import { openCheckpoint, type Checkpoint } from '../weights/checkpoint.ts';
 import { createWeightSource, type WeightSource } from '../weights/weight-source.ts';
 import type { BackendPool } from './backend-pool.ts';
 import { fillProgram } from './fill-program.ts';
@@ -59,7 +59,7 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
     const description = gguf?.description ?? (await readModelFiles(files, signal));
     if (!isDecoder(modelTypeOf(description.config))) {
       const { loadEncoder } = await import('./encoder-fallback.ts');
-      return await loadEncoder({ request, context, description, files, progress, openFiles });
+      return await loadEncoder({ request, context, description, gguf, files, progress, openFiles, openWeights });
     }
     const family = findFamily(modelTypeOf(description.config));
     const config = family.config(description.config);
@@ -111,8 +111,7 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
     const recover = async (): Promise<Program> => {
       const again = await openFiles();
       try {
-        const reopened = (await openIfGguf(again))?.checkpoint ?? (await openCheckpoint(again));
-        return await createProgram(createWeightSource(reopened, graph), undefined);
+        return await createProgram(createWeightSource(await openWeights(again), graph), undefined);
       } finally {
         await again.close();
       }
@@ -188,6 +187,11 @@ function isNoCheckpoint(thrown: unknown): boolean {
   return (
     thrown instanceof WpError && ['not-found', 'unsupported-architecture', 'missing-tokenizer'].includes(thrown.code)
   );
+}
+
+/** The weights of a source that is opened again. */
+async function openWeights(files: ModelFiles): Promise<Checkpoint> {
+  return (await openIfGguf(files))?.checkpoint ?? openCheckpoint(files);
 }
 
 /** A GGUF file holds all that a folder of other files says; the code that reads it comes with the first one. */

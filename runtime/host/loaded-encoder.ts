@@ -3,9 +3,11 @@
 import { WpError } from '../errors.ts';
 import type { EncodeRequest, EncodeResult } from '../protocol/messages.ts';
 import { classify, rerank } from '../tasks/classify.ts';
+import { classifyTokens } from '../tasks/classify-tokens.ts';
 import { embed } from '../tasks/embed.ts';
 import type { EncoderSession, RunOptions } from '../tasks/encoder-session.ts';
 import type { EncoderTextModel } from '../tasks/text-model.ts';
+import { zeroShotTexts } from '../tasks/zero-shot-text.ts';
 import type { MemoryReport, ModelInfo } from '../types.ts';
 import type { HostedModel } from './loaded-model.ts';
 
@@ -29,7 +31,11 @@ export class LoadedEncoder implements HostedModel {
       case 'embed':
         return embed(this.#model, call.texts, call.options, options);
       case 'classify':
-        return classify(this.#model, call.texts, options);
+        return this.#model.info.labelsTokens
+          ? classifyTokens(this.#model, call.texts, call.aggregation, options)
+          : classify(this.#model, call.texts, options);
+      case 'zeroShotTexts':
+        return zeroShotTexts(this.#model, call.texts, call.labels, call.options, options);
       case 'rerank':
         return rerank(this.#model, call.query, call.documents, options);
       default:

@@ -37,8 +37,8 @@ export class LoadedVision implements HostedModel {
         if (model.towers) return embed(model.towers.text, call.texts, call.options, options);
         throw this.#cannot('embed texts');
       default:
-        requireTask(model.info, call.task);
-        throw this.#cannot(`${call.task} texts`);
+        requireTask(model.info, call.task === 'zeroShotTexts' ? 'zeroShot' : call.task);
+        throw this.#cannot(`${call.task === 'zeroShotTexts' ? 'label' : call.task} texts`);
     }
   }
 

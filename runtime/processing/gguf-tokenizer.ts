@@ -61,13 +61,13 @@ export function readGgufTokenizer(metadata: GgufMetadata): GgufTokenizer {
   }
   const { normalizer, preTokenizer, decoder, model, addsBos, addsEos, first, last } = kind(vocabulary, metadata);
   const { tokens, types } = vocabulary;
-  const named = (key: string): string | undefined => {
+  const token = (key: string): Token | undefined => {
     const id = vocabulary.special(key);
-    return id === undefined ? undefined : tokens[id];
+    return id === undefined ? undefined : { id, content: tokens[id]! };
   };
   const around = {
-    before: flag(metadata, 'add_bos_token', addsBos) ? named(first) : undefined,
-    after: flag(metadata, 'add_eos_token', addsEos) ? named(last) : undefined,
+    before: flag(metadata, 'add_bos_token', addsBos) ? token(first) : undefined,
+    after: flag(metadata, 'add_eos_token', addsEos) ? token(last) : undefined,
   };
   const template = metadata.get('tokenizer.chat_template');
   return {
@@ -81,10 +81,10 @@ export function readGgufTokenizer(metadata: GgufMetadata): GgufTokenizer {
       model,
     },
     tokenizerConfig: {
-      bos_token: named('bos_token_id'),
-      eos_token: named('eos_token_id'),
-      unk_token: named('unknown_token_id'),
-      pad_token: named('padding_token_id'),
+      bos_token: token('bos_token_id')?.content,
+      eos_token: token('eos_token_id')?.content,
+      unk_token: token('unknown_token_id')?.content,
+      pad_token: token('padding_token_id')?.content,
       clean_up_tokenization_spaces: false,
       ...(typeof template === 'string' && { chat_template: template }),
     },
@@ -104,13 +104,20 @@ function addedTokens(tokens: readonly string[], types: readonly number[]): unkno
   return added;
 }
 
-function surroundings({ before, after }: { before: string | undefined; after: string | undefined }): unknown {
-  if (before === undefined && after === undefined) return null;
-  const special = (id: string | undefined): unknown[] =>
-    id === undefined ? [] : [{ SpecialToken: { id, type_id: 0 } }];
-  const single = [...special(before), { Sequence: { id: 'A', type_id: 0 } }, ...special(after)];
-  const pair = [...single, { Sequence: { id: 'B', type_id: 1 } }, ...special(after)];
-  return { type: 'TemplateProcessing', single, pair };
+interface Token {
+  id: number;
+  content: string;
+}
+
+function surroundings({ before, after }: { before: Token | undefined; after: Token | undefined }): unknown {
+  const around = [before, after].filter((token) => token !== undefined);
+  if (around.length === 0) return null;
+  const special = (token: Token | undefined, type: number): unknown[] =>
+    token ? [{ SpecialToken: { id: token.content, type_id: type } }] : [];
+  const single = [...special(before, 0), { Sequence: { id: 'A', type_id: 0 } }, ...special(after, 0)];
+  const pair = [...single, { Sequence: { id: 'B', type_id: 1 } }, ...special(after, 1)];
+  const described = around.map(({ id, content }) => [content, { id: content, ids: [id], tokens: [content] }] as const);
+  return { type: 'TemplateProcessing', single, pair, special_tokens: Object.fromEntries(described) };
 }
 
 /** Control tokens that end a turn, by the names that models give them; files name only one of theirs as the end. */

@@ -6,11 +6,13 @@
 import type { WpErrorData } from '../errors.ts';
 import type {
   Classification,
+  ClassifyOptions,
   Embeddings,
   EmbedOptions,
   EncodeOptions,
   ImagePayload,
   RankedDocument,
+  ZeroShotOptions,
 } from '../model.ts';
 import type { DeviceTensor, Tensor } from '../tensors.ts';
 import type {
@@ -113,10 +115,16 @@ export interface QuantizeAnswer {
 /** One call to an encoder. */
 export type EncodeCall =
   | { task: 'embed'; texts: readonly string[]; options: Omit<EmbedOptions, keyof EncodeOptions> }
-  | { task: 'classify'; texts: readonly string[] }
+  | { task: 'classify'; texts: readonly string[]; aggregation: ClassifyOptions['aggregation'] }
   | { task: 'rerank'; query: string; documents: readonly string[] }
   | { task: 'embedImages'; images: readonly ImagePayload[]; options: Omit<EmbedOptions, keyof EncodeOptions> }
   | { task: 'classifyImages'; images: readonly ImagePayload[] }
+  | {
+      task: 'zeroShotTexts';
+      texts: readonly string[];
+      labels: readonly string[];
+      options: Omit<ZeroShotOptions, keyof EncodeOptions>;
+    }
   | { task: 'zeroShot'; images: readonly ImagePayload[]; labels: readonly string[]; template: string | undefined };
 
 /** One call to an ONNX file's graph. */

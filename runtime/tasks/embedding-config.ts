@@ -35,6 +35,16 @@ export function poolingFolder(modules: unknown): string | undefined {
   return readModules(modules)?.find(({ kind }) => kind === 'Pooling')?.path;
 }
 
+/** Of a checkpoint that says nothing of sentences. */
+export function plainEmbeddings(): EmbeddingConfig {
+  return readEmbeddingConfig({
+    modules: undefined,
+    pooling: undefined,
+    sentenceTransformers: undefined,
+    transformer: undefined,
+  });
+}
+
 /** Throws `unsupported-config`, with file and field, for what would change the vectors and is not understood. */
 export function readEmbeddingConfig(files: SentenceFiles): EmbeddingConfig {
   const modules = readModules(files.modules);

@@ -42,13 +42,39 @@ export class EncoderSession {
    * An output of one row a text, [texts × width]. Rejects with an AbortError, `invalid-argument` for texts that do not fit,
    * `disposed` and `device-lost`.
    */
-  async run(
+  async run(texts: readonly TextSequence[], output: string, run: RunOptions = {}): Promise<Float32Array<ArrayBuffer>> {
+    let rows = new Float32Array(0);
+    await this.#steps(texts, output, run, (numbers, step) => {
+      const width = numbers.length / step.length;
+      if (rows.length === 0) rows = new Float32Array(texts.length * width);
+      step.forEach((text, row) => rows.set(numbers.subarray(row * width, (row + 1) * width), text * width));
+    });
+    return rows;
+  }
+
+  /** An output of one row a token: each text's rows, [tokens × width]. Rejects as `run` does. */
+  async runTokens(texts: readonly TextSequence[], output: string, run: RunOptions = {}): Promise<Float32Array[]> {
+    const rows: Float32Array[] = texts.map(() => new Float32Array(0));
+    await this.#steps(texts, output, run, (numbers, step) => {
+      const width = numbers.length / step.reduce((sum, i) => sum + this.#lengthOf(texts[i]!), 0);
+      let at = 0;
+      for (const i of step) {
+        const end = at + this.#lengthOf(texts[i]!) * width;
+        rows[i] = numbers.slice(at, end);
+        at = end;
+      }
+    });
+    return rows;
+  }
+
+  /** Runs step after step, and hands on the output of each with the indices of its texts. */
+  async #steps(
     texts: readonly TextSequence[],
     output: string,
-    { signal, onProgress }: RunOptions = {},
-  ): Promise<Float32Array<ArrayBuffer>> {
+    { signal, onProgress }: RunOptions,
+    take: (numbers: Float32Array, step: readonly number[]) => void,
+  ): Promise<void> {
     throwIfAborted(signal);
-    let rows = new Float32Array(0);
     let done = 0;
     for (const step of planSteps(
       texts.map((text) => this.#lengthOf(text)),
@@ -62,16 +88,13 @@ export class EncoderSession {
       );
       const numbers = (await this.#program.run(inputs, signal))[output];
       if (!numbers) throw new WpError('internal', `The program has no output ${output}.`);
-      const width = numbers.length / step.length;
-      if (done === 0) rows = new Float32Array(texts.length * width);
-      step.forEach((text, row) => rows.set(numbers.subarray(row * width, (row + 1) * width), text * width));
+      take(numbers, step);
       done += step.length;
       onProgress?.(done, texts.length);
       // Where an abort arrives.
       await nextTask();
       throwIfAborted(signal);
     }
-    return rows;
   }
 
   dispose(): Promise<void> {

@@ -1,8 +1,7 @@
 // Labels of tokens to entities: what begins with B- or goes on with I- becomes one. The rules are those of transformers'
 // token classification, so that a checkpoint's entities are the same here.
 
-/** Which label a word of several tokens gets: see `ClassifyOptions`. */
-export type Aggregation = 'none' | 'simple' | 'first' | 'average' | 'max';
+import type { Aggregation } from '../model.ts';
 
 export interface LabelledToken {
   /** A probability for each label. */

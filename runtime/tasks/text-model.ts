@@ -19,6 +19,9 @@ export interface EncoderTextModel {
 export interface PreparedText extends TextSequence {
   ids: number[];
   isTruncated: boolean;
+  /** Of the text's own tokens, among those that the model puts around it: the first one's place, and how many. */
+  firstToken: number;
+  tokens: number;
 }
 
 /** Throws `invalid-argument` for what is not a list of texts. */
@@ -41,19 +44,19 @@ export function prepareText(model: EncoderTextModel, text: string, index: number
   const { tokenizer, template, info } = model;
   const room = info.maxTokens - specialTokens(template.single);
   const { ids, isTruncated } = encodeCut(tokenizer, cased(model, text), Math.max(0, room));
-  return checked({ ...applyTemplate(template.single, [ids]), isTruncated }, index);
+  const firstToken = template.single.findIndex((part) => 'text' in part);
+  return checked({ ...applyTemplate(template.single, [ids]), isTruncated, firstToken, tokens: ids.length }, index);
 }
 
 /** A pair of texts: the second one is cut, the first one only where it leaves no room. */
-export function preparePair(model: EncoderTextModel, first: string, second: string, index: number): PreparedText {
+export function preparePair(model: EncoderTextModel, first: string, second: string, index: number): TextSequence {
   const { tokenizer, template, info } = model;
   const room = Math.max(0, info.maxTokens - specialTokens(template.pair));
   const a = encodeCut(tokenizer, cased(model, first), room);
   const b = encodeCut(tokenizer, cased(model, second), room - a.ids.length);
-  return checked(
-    { ...applyTemplate(template.pair, [a.ids, b.ids]), isTruncated: a.isTruncated || b.isTruncated },
-    index,
-  );
+  const sequence = applyTemplate(template.pair, [a.ids, b.ids]);
+  if (sequence.ids.length === 0) throw emptyText(index);
+  return sequence;
 }
 
 /** Throws `unsupported-operation` with what the model can do instead. */
@@ -67,13 +70,18 @@ export function requireTask({ tasks }: EncoderInfo, task: EncoderInfo['tasks'][n
   );
 }
 
-function cased({ lowerCase }: EncoderTextModel, text: string): string {
+/** A text in the case that the model reads. */
+export function cased({ lowerCase }: EncoderTextModel, text: string): string {
   return lowerCase ? text.toLowerCase() : text;
 }
 
 function checked(prepared: PreparedText, index: number): PreparedText {
   if (prepared.ids.length > 0) return prepared;
-  throw new WpError(
+  throw emptyText(index);
+}
+
+function emptyText(index: number): WpError {
+  return new WpError(
     'invalid-argument',
     `Text ${index} is empty: it has no tokens, and the model puts none around it.`,
     'Leave empty texts out.',
