@@ -8,6 +8,7 @@
 // is transformers.js' q8: matrices and embeddings as int8 with one scale each, activations quantised as they come.
 
 import { ONNX_TYPE, OnnxGraph } from '../onnx-file.mjs';
+import { halves } from './half.mjs';
 import { ENCODER_SHAPES, encoderTensors, encoderWeights, EPSILON } from './shapes.mjs';
 
 /**
@@ -254,14 +255,4 @@ function int8(values) {
   for (const value of values) largest = Math.max(largest, Math.abs(value));
   const unit = largest / 127;
   return { integers: Int8Array.from(values, (value) => Math.round(value / unit)), unit };
-}
-
-/** Bits of f16, rounded to nearest; numbers of the bench are neither so small nor so large that this is not all. */
-function halves(values) {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(bits, (word) => {
-    const exponent = ((word >>> 23) & 255) - 112;
-    if (exponent <= 0) return (word >>> 16) & 0x8000;
-    return ((word >>> 16) & 0x8000) | (((exponent << 10) | ((word >>> 13) & 1023)) + ((word >>> 12) & 1));
-  });
 }
