@@ -59,15 +59,16 @@ export function* fieldsOf(
 }
 
 function readVarint(bytes: Uint8Array, at: number, end: number, file: string): { value: number; next: number } {
-  let value = 0;
-  let scale = 1;
-  for (let i = at; i < end && i < at + 10; i++) {
-    const byte = bytes[i]!;
+  // Two halves, so that small negative numbers, which are written as 2^64 − n, stay exact.
+  let low = 0;
+  let high = 0;
+  for (let i = 0; i < 10 && at + i < end; i++) {
+    const byte = bytes[at + i]!;
+    if (i < 4) low += (byte & 127) * 2 ** (7 * i);
     // Of the tenth byte only one bit counts, and it is the sign.
-    if (i === at + 9) return { value: value + (byte & 1) * scale - 2 ** 64, next: i + 1 };
-    value += (byte & 127) * scale;
-    if (byte < 128) return { value, next: i + 1 };
-    scale *= 128;
+    else if (i < 9) high += (byte & 127) * 2 ** (7 * (i - 4));
+    else high -= (byte & 1) * 2 ** 35;
+    if (byte < 128 || i === 9) return { value: high * 2 ** 28 + low, next: at + i + 1 };
   }
   throw corrupt(file, at, end - at >= 10 ? 'a number is longer than 64 bits' : 'the file ends inside a number');
 }

@@ -25,7 +25,7 @@ export interface Rewritten {
 const FLOAT32 = 1;
 const UINT8 = 2;
 /** A matrix of fewer numbers is not worth an operation of its own. */
-const LEAST_NUMBERS = 1024;
+const LEAST_NUMBERS = 512;
 
 /** A node that becomes MatMulNBits. */
 interface Product {

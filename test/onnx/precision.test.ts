@@ -1,0 +1,96 @@
+// Rewritten files: their products in 2, 4 and 8 bits run in ONNX Runtime, and lie as near to f32 as the bits allow.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { readOnnxHeader } from '../../runtime/onnx/header.ts';
+import { quantizeBlocks } from '../../runtime/onnx/quantize/block-quantize.ts';
+import { rewriteMatrices } from '../../runtime/onnx/quantize/rewrite.ts';
+import { loadDirectly } from '../support/load-directly.ts';
+import { Random } from '../support/random.ts';
+import { bytesOf, fixture, x, y } from './fixtures.ts';
+
+function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let difference = 0;
+  let size = 0;
+  for (let i = 0; i < expected.length; i++) {
+    difference += (actual[i]! - expected[i]!) ** 2;
+    size += expected[i]! ** 2;
+  }
+  return Math.sqrt(difference / size);
+}
+
+/** Of the output, after three products in a row: the step of a code is 2^-bits of a block's range. */
+const LIMITS = { 2: 0.6, 4: 0.12, 8: 0.008 } as const;
+
+describe('an f32 file at fewer bits', () => {
+  for (const bits of [2, 4, 8] as const) {
+    it(`${bits} bits`, async () => {
+      for (const name of ['products.onnx', 'external.onnx']) {
+        const model = await loadDirectly(fixture(name), { precision: `${bits}bit` });
+        const { precision, bitsPerWeight, reasons } = model.info.plan;
+        assert.equal(precision, `${bits}bit`);
+        // A scale of 32 bits and a zero point for 32 weights, blocks that are not full, and the bias.
+        assert.ok(bitsPerWeight > bits + 1 && bitsPerWeight < (bits + 1.5) * 1.5, `${bitsPerWeight}`);
+        assert.ok(reasons.some(({ reason }) => /3 matrices .* rest stays f32/.test(reason)));
+        const { data } = (await model.run({ x }))['y']!;
+        const error = relativeError(data as Float32Array, y.data);
+        assert.ok(error < LIMITS[bits], `${name}: ${error}`);
+        assert.ok(error > LIMITS[bits] / 40, `${name}: ${error} is too good for ${bits} bits`);
+        await model.dispose();
+      }
+    });
+  }
+
+  it('keeps names, ends and all that is no such product', () => {
+    const bytes = bytesOf('products.onnx');
+    const before = readOnnxHeader(bytes, 'a.onnx');
+    const { bytes: rewritten, matrices } = rewriteMatrices({ header: before, bytes, external: [] }, 4, 'a.onnx');
+    const after = readOnnxHeader(rewritten, 'a.onnx');
+    assert.equal(matrices, 3);
+    assert.deepEqual([after.inputs, after.outputs, after.producer], [before.inputs, before.outputs, before.producer]);
+    assert.deepEqual(Object.fromEntries(after.operations), { 'com.microsoft:MatMulNBits': 3, Relu: 1, Tanh: 1 });
+    assert.equal(after.opsets.get('com.microsoft'), 1);
+    assert.ok(rewritten.length < bytes.length / 2);
+  });
+
+  it('nothing to rewrite is said', async () => {
+    const model = await loadDirectly(fixture('counter.onnx'), { precision: '4bit' });
+    assert.equal(model.info.plan.precision, 'f32');
+    assert.ok(model.info.plan.reasons.some(({ reason }) => /nothing could be made 4 bits/.test(reason)));
+    await model.dispose();
+  });
+});
+
+describe('blocks', () => {
+  for (const bits of [2, 4, 8] as const) {
+    it(`${bits} bits: every weight within the block's step, zeros stay zeros`, () => {
+      const generator = new Random(bits);
+      const random = (): number => generator.next();
+      const [rows, columns] = [70, 5];
+      const matrix = Array.from({ length: rows * columns }, (_, i) => (i % columns === 4 ? 0 : random() * 2 - 1));
+      const { codes, scales, zeroPoints } = quantizeBlocks(
+        rows,
+        columns,
+        (row, column) => matrix[row * columns + column]!,
+        bits,
+      );
+      const blocks = 3;
+      const most = 2 ** bits - 1;
+      const perByte = 8 / bits;
+      const codeAt = (bytes: Uint8Array, first: number, i: number): number =>
+        (bytes[first + Math.floor(i / perByte)]! >> ((i % perByte) * bits)) & most;
+      for (let row = 0; row < rows; row++) {
+        for (let column = 0; column < columns; column++) {
+          const block = Math.floor(row / 32);
+          const index = column * blocks + block;
+          const zero = codeAt(zeroPoints, column * Math.ceil(blocks / perByte), block);
+          const value = (codeAt(codes, (index * 32) / perByte, row % 32) - zero) * scales[index]!;
+          const expected = matrix[row * columns + column]!;
+          // Narrowed ranges clip the largest, by less than what one step is wide at full range.
+          assert.ok(Math.abs(value - expected) <= 2 / most, `${row}, ${column}: ${value} is not ${expected}`);
+          if (expected === 0) assert.equal(Math.abs(value), 0);
+        }
+      }
+    });
+  }
+});
