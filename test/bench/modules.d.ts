@@ -122,3 +122,31 @@ declare module '*/bench/options.mjs' {
   export class OptionError extends Error {}
   export function readOptions(args: string[]): Record<string, unknown>;
 }
+
+declare module '*/bench/encoder/files.mjs' {
+  export function smallFiles(name: string): Record<string, Uint8Array>;
+  export function safetensorsFile(name: string): Uint8Array<ArrayBuffer>;
+}
+
+declare module '*/bench/encoder/quantized.mjs' {
+  export function quantizedSafetensors(name: string): Uint8Array<ArrayBuffer>;
+}
+
+declare module '*/bench/encoder/onnx.mjs' {
+  export function encoderOnnx(
+    name: string,
+    options: { weights: 'fp32' | 'fp16' | 'q8'; form?: 'exported' | 'fused' },
+  ): Uint8Array;
+}
+
+declare module '*/bench/encoder/texts.mjs' {
+  export function sentences(count: number): string[];
+}
+
+declare module '*/bench/encoder/table.mjs' {
+  type Result = Record<string, unknown>;
+  export function batchesOf(results: Result[]): number[];
+  export function encoderColumns(batches: number[]): string[];
+  export function encoderCells(result: Result, batches: number[]): string[];
+  export function encoderRatios(results: Result[]): { ours: string; peer: string; batch: number; ratio: number }[];
+}
