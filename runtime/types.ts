@@ -1,7 +1,10 @@
 // The public types: what a page, an application or the CLI says to the runtime and hears back. Plain data, so that the
 // same types cross the worker's port (protocol/) unchanged.
 
+import type { EncoderInfo } from './encoder-info.ts';
 import type { OnnxInfo } from './tensors.ts';
+
+export type { EncoderImageInfo, EncoderInfo } from './encoder-info.ts';
 
 /** Where a model comes from: see `loadModel`. */
 export type ModelSource = string | URL | readonly File[];
@@ -306,38 +309,6 @@ export interface ModelInfo {
   defaults: Required<
     Pick<GenerationOptions, 'maxTokens' | 'temperature' | 'topK' | 'topP' | 'minP' | 'repetitionPenalty'>
   >;
-}
-
-/** What an encoder of texts or images can do, and how its vectors are made. */
-export interface EncoderInfo {
-  tasks: readonly ('embed' | 'classify' | 'rerank' | 'zeroShot')[];
-  /** Of a model that reads images. */
-  images?: EncoderImageInfo | undefined;
-  /** Numbers of a vector. */
-  dimensions: number;
-  /** Of a text, special ones included; longer texts are cut. */
-  maxTokens: number;
-  pooling: 'mean' | 'first' | 'last' | 'pooler';
-  /** Whether vectors have length 1 unless asked otherwise. */
-  normalize: boolean;
-  prompts: Readonly<Record<string, string>>;
-  defaultPrompt: string | undefined;
-  similarity: 'cosine' | 'dot';
-  /** Of a classification head. */
-  labels: readonly string[];
-  /** The head labels tokens, not texts: `classify` finds entities. */
-  labelsTokens?: boolean | undefined;
-  isMultiLabel: boolean;
-}
-
-export interface EncoderImageInfo {
-  /** Pixels that the model sees, after its processor's resizing and cropping. */
-  width: number;
-  height: number;
-  /** Larger images are refused. */
-  maxPixels: number;
-  /** Also texts, into the same space (CLIP, SigLIP). */
-  readsTexts: boolean;
 }
 
 /** Throughput of the decode loop, greedy, without tokenizer: what `bench/` prints. */

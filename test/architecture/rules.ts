@@ -16,7 +16,10 @@ export interface Layer {
 export const layers: Readonly<Record<string, Layer>> = {
   errors: { paths: ['runtime/errors.ts'], allow: [] },
   half: { paths: ['runtime/half.ts'], allow: [] },
-  types: { paths: ['runtime/types.ts', 'runtime/model.ts', 'runtime/tensors.ts'], allow: ['errors'] },
+  types: {
+    paths: ['runtime/types.ts', 'runtime/encoder-info.ts', 'runtime/model.ts', 'runtime/tensors.ts'],
+    allow: ['errors'],
+  },
 
   // The model as data, and what it is computed with.
   quantization: { paths: ['runtime/quantization/'], allow: ['errors', 'half', 'types'] },
@@ -45,13 +48,13 @@ export const layers: Readonly<Record<string, Layer>> = {
     node: 'dynamic',
   },
 
+  // Files for a runtime that is not ours. Its memory and devices are its own.
+  onnx: { paths: ['runtime/onnx/'], allow: ['errors', 'types'], packages: ['onnxruntime-web'] },
+
   webnn: {
     paths: ['runtime/backends/webnn/'],
     allow: ['errors', 'half', 'types', 'backend', 'ops', 'graph', 'quantization'],
   },
-
-  // Files for a runtime that is not ours. Its memory and devices are its own.
-  onnx: { paths: ['runtime/onnx/'], allow: ['errors', 'types'], packages: ['onnxruntime-web'] },
 
   // Bytes.
   loading: { paths: ['runtime/loading/'], allow: ['errors', 'types'], packages: ['idb-keyval'], node: 'dynamic' },
@@ -140,7 +143,7 @@ export const layers: Readonly<Record<string, Layer>> = {
     allow: ['api', 'vectorIndex'],
     packages: ['lit', '@lit/context', 'marked', 'dompurify'],
   },
-  vectorIndex: { paths: ['components/internal/vector-index.ts'], allow: [], packages: ['idb-keyval'] },
+  vectorIndex: { paths: ['components/internal/vector-index.ts'], allow: ['api'], packages: ['idb-keyval'] },
   cli: { paths: ['cli/'], allow: ['api'], node: 'static' },
 };
 
