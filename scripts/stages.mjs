@@ -9,13 +9,15 @@ import { root } from './root.mjs';
 import { findWebKit } from './webkit.mjs';
 
 const tests = filesUnder(join(root, 'test')).map((file) => relative(root, file).replaceAll('\\', '/'));
-const outside = /^test\/(fixtures|webkit|package|webnn)\//;
+const outside = /^test\/(fixtures|webkit|package)\//;
 
 /** Files of node:test; `*.browser.test.ts` are @web/test-runner's. */
 const nodeFiles = tests.filter(
   (file) => /\.test\.ts$/.test(file) && !/\.browser\.test\.ts$/.test(file) && !outside.test(file),
 );
-const browserFiles = tests.filter((file) => /\.browser\.test\.ts$/.test(file) && !outside.test(file));
+const isInBrowser = (file) => /\.browser\.test\.ts$/.test(file) && !outside.test(file);
+const webNnFiles = tests.filter((file) => isInBrowser(file) && file.startsWith('test/webnn/'));
+const browserFiles = tests.filter((file) => isInBrowser(file) && !webNnFiles.includes(file));
 const within = (folder) => tests.filter((file) => file.startsWith(`test/${folder}/`) && file.endsWith('.test.ts'));
 
 const check = (name, title, args) => ({ name, title, args, kind: 'check' });
@@ -77,10 +79,10 @@ export const stages = [
   },
   {
     ...browserTests('webnn', 'WebNN, where it computes'),
-    files: within('webnn'),
+    files: webNnFiles,
     env: ({ report, grep }) => ({
       BROWSER: 'webnn',
-      WP_FILES: within('webnn').join(','),
+      WP_FILES: webNnFiles.join(','),
       WP_REPORT: report,
       ...(grep ? { WP_GREP: grep } : {}),
     }),

@@ -4,6 +4,7 @@ import { expect } from '@esm-bundle/chai';
 import type { BackendName } from '../../runtime/index.ts';
 import { missingGpu } from '../webgpu/missing-gpu.ts';
 import { loadDirectly } from '../support/load-directly.ts';
+import { skip } from '../support/skip.ts';
 
 const folder = new URL('/test/fixtures/sentences/', location.href);
 
@@ -28,4 +29,14 @@ describe('embed in a browser', () => {
       expect(largest).to.be.lessThan(backend === 'wasm' ? 1e-5 : 1e-3);
     });
   }
+
+  // Where there is one, test/webnn has the tests.
+  it('webnn: what auto takes where there is none, and why', async function () {
+    if ('ml' in navigator) skip(this, 'this browser has WebNN');
+    const model = await loadDirectly(new URL('embedder/', folder).href, { backend: 'webnn', precision: 'f16' });
+    await model.dispose();
+    const { backend, reasons } = model.info.plan;
+    expect(backend).to.be.oneOf(['wasm', 'webgpu']);
+    expect(reasons.find(({ topic }) => topic === 'backend')!.reason).to.match(/^WebNN was asked for\. .*navigator\.ml/);
+  });
 });

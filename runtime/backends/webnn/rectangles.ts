@@ -41,11 +41,11 @@ export function textsOf(spans: Int32Array): Text[] {
   const rows = spans.length / 2;
   for (let first = 0; first < rows;) {
     const end = spans[2 * first + 1]!;
-    for (let row = first; row < Math.max(end, first + 1); row++) {
-      if (spans[2 * row] !== first || spans[2 * row + 1] !== end) {
-        throw unsupported('no attention over rows that are not one text after another');
-      }
+    let isText = end > first && end <= rows;
+    for (let row = first; isText && row < end; row++) {
+      isText = spans[2 * row] === first && spans[2 * row + 1] === end;
     }
+    if (!isText) throw unsupported('no attention over rows that are not one text after another');
     texts.push({ first, end, outputs: [] });
     first = end;
   }
