@@ -2,11 +2,24 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import * as ort from 'onnxruntime-web';
 import { smallFiles } from '../../bench/encoder/files.mjs';
+import { encoderOnnx } from '../../bench/encoder/onnx.mjs';
+import { quantizedSafetensors } from '../../bench/encoder/quantized.mjs';
+import { ENCODER_SHAPES, encoderTensors, encoderWeights } from '../../bench/encoder/shapes.mjs';
 import { batchesOf, encoderCells, encoderColumns, encoderRatios } from '../../bench/encoder/table.mjs';
 import { sentences } from '../../bench/encoder/texts.mjs';
 import { OptionError, readOptions } from '../../bench/options.mjs';
 import { reportPage } from '../../bench/report.mjs';
+import { createWasmBackend } from '../../runtime/backends/wasm/index.ts';
+import { readEncoder } from '../../runtime/models/encoders/index.ts';
+import { type FormatName, FORMATS } from '../../runtime/quantization/formats.ts';
+import { unpackMatrix } from '../../runtime/quantization/pack.ts';
+import { openCheckpoint } from '../../runtime/weights/checkpoint.ts';
+import { createWeightSource } from '../../runtime/weights/weight-source.ts';
+import { packWeights, relativeError } from '../support/encoder-goldens.ts';
+import { runEncoder } from '../support/run-encoder.ts';
+import { memoryFiles } from '../weights/memory-files.ts';
 
 const rates = (one: number, many: number) => ({
   1: { sentencesPerSecond: one },
@@ -84,5 +97,65 @@ describe('the sentences', () => {
     const { vocab } = JSON.parse(new TextDecoder().decode(smallFiles('tiny-bert')['tokenizer.json'])).model;
     const plain = texts.flatMap((text) => text.split(/ |(?=[.?])/));
     assert.ok(plain.filter((word) => word in vocab).length > 0.8 * plain.length);
+  });
+});
+
+describe('the ONNX encoders, in onnxruntime-web', () => {
+  ort.env.wasm.numThreads = 1;
+  const shape = 'tiny-bert';
+  const texts = [
+    [2, 9, 30, 31, 3],
+    [2, 77, 3],
+  ];
+  const tensors = new Map(
+    encoderTensors(ENCODER_SHAPES[shape]!).map((tensor) => [tensor.name, encoderWeights(tensor)]),
+  );
+  const config: unknown = JSON.parse(new TextDecoder().decode(smallFiles(shape)['config.json']));
+  const encoder = readEncoder(config).text!;
+  const graph = encoder.graph({ outputs: ['hidden'], tensorNames: new Set(tensors.keys()) });
+  const inputs = encoder.inputs(
+    graph,
+    texts.map((ids) => ({ ids })),
+  );
+
+  /** Rows of the tokens that are not padding. */
+  async function rowsOf(model: Uint8Array): Promise<Float32Array> {
+    const session = await ort.InferenceSession.create(model, { executionProviders: ['wasm'] });
+    const [rows, columns] = [texts.length, 5];
+    const numbers = (of: (id: number | undefined) => number) =>
+      BigInt64Array.from({ length: rows * columns }, (_, i) =>
+        BigInt(of(texts[Math.floor(i / columns)]![i % columns])),
+      );
+    const tensor = (of: (id: number | undefined) => number) => new ort.Tensor('int64', numbers(of), [rows, columns]);
+    const { last_hidden_state: output } = await session.run({
+      input_ids: tensor((id) => id ?? 0),
+      attention_mask: tensor((id) => (id === undefined ? 0 : 1)),
+      token_type_ids: tensor(() => 0),
+    });
+    await session.release();
+    const data = output!.data as Float32Array;
+    return Float32Array.from([...data.subarray(0, 5 * 64), ...data.subarray(5 * 64, 8 * 64)]);
+  }
+
+  it('compute what wp-models computes of the same weights: as exported and fused, and nearly in 8 bits', async () => {
+    const backend = await createWasmBackend({ threads: 1 });
+    const { hidden } = await runEncoder(backend, graph, packWeights(graph, tensors, 'f32'), inputs);
+    backend.dispose();
+    assert.ok(relativeError(await rowsOf(encoderOnnx(shape, { weights: 'fp32' })), hidden!) < 1e-5);
+    assert.ok(relativeError(await rowsOf(encoderOnnx(shape, { weights: 'fp32', form: 'fused' })), hidden!) < 1e-5);
+    assert.ok(relativeError(await rowsOf(encoderOnnx(shape, { weights: 'q8' })), hidden!) < 0.03);
+    assert.ok(relativeError(await rowsOf(encoderOnnx(shape, { weights: 'q8', form: 'fused' })), hidden!) < 0.03);
+  });
+
+  it('have 8-bit safetensors beside them that differ by the rounding of weights only', async () => {
+    const checkpoint = await openCheckpoint(memoryFiles({ 'model.safetensors': quantizedSafetensors(shape) }));
+    const source = createWeightSource(checkpoint, graph);
+    const formats = new Map(
+      graph.weights.map((weight) => [weight.name, FORMATS[source.storedFormat(weight) as FormatName]]),
+    );
+    for await (const { name, matrix } of source.stream(formats)) {
+      const expected = packWeights(graph, tensors, 'f32').get(name)!;
+      assert.ok(relativeError(unpackMatrix(matrix), unpackMatrix(expected)) < 0.01, name);
+    }
   });
 });

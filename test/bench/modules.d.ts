@@ -125,7 +125,19 @@ declare module '*/bench/options.mjs' {
 
 declare module '*/bench/encoder/files.mjs' {
   export function smallFiles(name: string): Record<string, Uint8Array>;
-  export function safetensorsFile(name: string): Uint8Array<ArrayBuffer>;
+}
+
+declare module '*/bench/encoder/shapes.mjs' {
+  export interface EncoderShape {
+    hidden: number;
+  }
+  interface Tensor {
+    name: string;
+    dims: number[];
+  }
+  export const ENCODER_SHAPES: Record<string, EncoderShape>;
+  export function encoderTensors(shape: EncoderShape): Tensor[];
+  export function encoderWeights(tensor: Tensor): Float32Array<ArrayBuffer>;
 }
 
 declare module '*/bench/encoder/quantized.mjs' {
