@@ -58,8 +58,20 @@ const NAMED_FORMATS: Readonly<Record<ChosenPrecision, readonly FormatName[]>> = 
   f16: ['f16'],
 };
 
-/** What `auto` gives up for memory, in this order. */
-const LOWERED = ['8bit', '4bit', '3bit', '2bit'] as const;
+/**
+ * What `auto` gives up for memory, in this order: bits of most matrices, and those of attention where it has more. Measured on
+ * fable-25m (calibration/sensitivity.ts; divergence of the predictions a byte that is saved): attention's output is the most
+ * sensitive, then queries, keys and values; the FFN and the embedding, which are four fifths of the bytes, lose least.
+ */
+const LOWERED: readonly (readonly [ChosenPrecision, ChosenPrecision?])[] = [
+  ['8bit'],
+  ['4bit', '8bit'],
+  ['4bit'],
+  ['3bit', '4bit'],
+  ['3bit'],
+  ['2bit', '3bit'],
+  ['2bit'],
+];
 
 /** The formats to try for a wish, best first; never empty. Only `auto` gives up precision for memory. */
 export function chooseFormats(
@@ -71,12 +83,12 @@ export function chooseFormats(
   if (wish !== 'auto') return [named(graph, stored, wish)];
   if (isStoredQuantized(graph, stored)) return automaticForStored(graph, stored);
 
-  const choices = LOWERED.map((precision) => named(graph, stored, precision));
-  const [eight, four] = choices as [FormatChoice, FormatChoice];
+  const choices = LOWERED.map(([precision, attention]) => named(graph, stored, precision, attention));
+  const [eight, , four] = choices as [FormatChoice, FormatChoice, FormatChoice];
   const bytes = matrixBytes(graph, eight);
-  for (const choice of choices.slice(1)) explainLowered(choice, '8 do not fit the memory.');
+  choices.forEach((choice, i) => i > 0 && explainLowered(choice, LOWERED[i]!, '8 do not fit the memory.'));
   if (bytes > AUTO_8BIT_LIMIT_BYTES) {
-    choices.shift();
+    choices.splice(0, 2);
     four.reasons[0] = because(
       `4 bits a weight: the matrices take ${describeBytes(matrixBytes(graph, four))}, at 8 bits ${describeBytes(bytes)}.`,
     );
@@ -87,26 +99,35 @@ export function chooseFormats(
   return choices;
 }
 
-function named(graph: Graph, stored: StoredFormats, precision: ChosenPrecision): FormatChoice {
-  return formatsFor(graph, stored, { formatsFor: () => NAMED_FORMATS[precision], reasons: [] });
+/** Positions keep f16: their tables are small, and every token adds a row of theirs. */
+function named(
+  graph: Graph,
+  stored: StoredFormats,
+  precision: ChosenPrecision,
+  attention: ChosenPrecision = precision,
+): FormatChoice {
+  const byRole = ({ role }: Weight): ChosenPrecision =>
+    role === 'position' ? 'f16' : role.startsWith('attention') ? attention : precision;
+  return formatsFor(graph, stored, { formatsFor: (weight) => NAMED_FORMATS[byRole(weight)], reasons: [] });
 }
 
 function because(reason: string): Reason {
   return { topic: 'precision', reason };
 }
 
-function explainLowered(choice: FormatChoice, cause: string): void {
-  choice.isLastResort = choice.precision === '3bit' || choice.precision === '2bit';
-  choice.reasons.unshift(because(`${parseInt(choice.precision)} bits a weight, because ${cause}`));
+function explainLowered(choice: FormatChoice, [most, attention]: (typeof LOWERED)[number], cause: string): void {
+  choice.isLastResort = most === '3bit' || most === '2bit';
+  const apart = attention ? ` (attention ${parseInt(attention)})` : '';
+  choice.reasons.unshift(because(`${parseInt(most)} bits a weight${apart}, because ${cause}`));
 }
 
 /** A file's own formats, then fewer bits where they take less: what `auto` may fall back to. */
 function automaticForStored(graph: Graph, stored: StoredFormats): FormatChoice[] {
   const choices = [formatsAsStored(graph, stored)];
-  for (const precision of LOWERED.slice(1)) {
-    const lower = named(graph, stored, precision);
+  for (const step of LOWERED.slice(1)) {
+    const lower = named(graph, stored, ...step);
     if (matrixBytes(graph, lower) >= matrixBytes(graph, choices.at(-1)!)) continue;
-    explainLowered(lower, 'what the file stores does not fit the memory.');
+    explainLowered(lower, step, 'what the file stores does not fit the memory.');
     choices.push(lower);
   }
   return choices;

@@ -352,7 +352,38 @@ describe('memory', () => {
     assert.equal(fit(least('4bit') - 5e6).precision, '3bit');
     const lowest = fit(least('2bit'));
     assert.equal(lowest.precision, '2bit');
-    assert.ok(lowest.reasons.some(({ reason }) => /2 bits a weight, because/.test(reason)));
+    // With a shorter context attention keeps three: that goes before two everywhere.
+    assert.ok(lowest.reasons.some(({ reason }) => /2 bits a weight \(attention 3\), because/.test(reason)));
+    const smallest = { precision: '2bit', contextLength: 512, memoryLimitBytes: 38e6 } as const;
+    const bare = fit(plan({ options: LARGE, wishes: smallest }).memory.total);
+    assert.ok(bare.reasons.some(({ reason }) => /2 bits a weight, because/.test(reason)));
+  });
+
+  test('auto keeps more bits in attention where memory lies between two precisions', () => {
+    const fixed = { contextLength: 512 };
+    const memory = (precision: '4bit' | '8bit') => plan({ options: LARGE, wishes: { ...fixed, precision } }).memory;
+    const [four, eight] = [memory('4bit'), memory('8bit')];
+    // Half of what eight bits take more, read in the shortest chunks: enough for attention, not for all.
+    const memoryLimitBytes = (four.weights + eight.weights) / 2 + four.keyValueCache + four.activations / 8;
+    const chosen = plan({ options: LARGE, wishes: { ...fixed, memoryLimitBytes } });
+    assert.equal(chosen.precision, '4bit');
+    assert.equal(chosen.formats.get('layers.0.o')?.name, 'q8g32');
+    assert.equal(chosen.formats.get('layers.0.down')?.name, 'q4g32');
+    assert.equal(chosen.formats.get('embed')?.name, 'q4g32');
+    assert.ok(
+      chosen.reasons.some(({ reason }) => /4 bits a weight \(attention 8\), because 8 do not fit/.test(reason)),
+    );
+  });
+
+  test('positions keep f16 whatever the precision', () => {
+    const graph = lower(tinyDecoder());
+    const weights = graph.weights.map((weight) =>
+      weight.name === 'embed' ? { ...weight, role: 'position' as const } : weight,
+    );
+    const asked = request({ wishes: { precision: '2bit' } });
+    const { formats } = planModel({ ...asked, graph: { ...graph, weights } });
+    assert.equal(formats.get('embed')?.name, 'f16');
+    assert.equal(formats.get('layers.0.down')?.name, 'q2g32');
   });
 
   test('nothing would fit: choose a smaller model', () => {
