@@ -48,7 +48,7 @@ export function chooseVariants(
     case 'auto':
       if (provider === 'wasm') {
         return {
-          wanted: [...BYTES, F32, F16, Q4],
+          wanted: [BYTES[0]!, F32, ...BYTES.slice(1), F16, Q4],
           rewriteBits: undefined,
           reason: 'a CPU computes fastest with 8 bits',
         };

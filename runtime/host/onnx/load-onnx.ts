@@ -6,6 +6,7 @@ import { isAbortError, throwIfAborted, WpError } from '../../errors.ts';
 import { readGenerationDefaults } from '../../generation/options.ts';
 import type { ModelFiles } from '../../loading/model-files.ts';
 import type { LoadProgressTracker } from '../../loading/progress.ts';
+import type { OnnxHeader } from '../../onnx/header.ts';
 import { whyOneThread } from '../../onnx/ort.ts';
 import { chooseProviders, NAMES, type Provider } from '../../onnx/providers.ts';
 import { createOnnxSession, type OnnxSession, type OnnxSource } from '../../onnx/session.ts';
@@ -71,6 +72,7 @@ export async function loadOnnx({ request, context, files, progress, refusal }: O
   const threads = threadsFor(capabilities, request.threads);
   const { session, reasons: providerReasons } = await createWith(
     source,
+    header,
     request.backend,
     capabilities,
     threads.threads,
@@ -124,13 +126,14 @@ export async function loadOnnx({ request, context, files, progress, refusal }: O
 /** The first provider that makes a session; what the others said is a reason of the plan. */
 async function createWith(
   source: OnnxSource,
+  header: OnnxHeader,
   wish: string,
   capabilities: Capabilities,
   threads: number,
 ): Promise<{ session: OnnxSession; reasons: Reason[] }> {
   const reasons: Reason[] = [];
   let refusal: unknown;
-  for (const { provider, reason } of chooseProviders(capabilities, wish, source.inputs)) {
+  for (const { provider, reason } of chooseProviders(capabilities, wish, header)) {
     try {
       const session = await createOnnxSession(source, provider, provider === 'wasm' ? threads : 1);
       return { session, reasons: [{ topic: 'backend', reason }, ...reasons] };

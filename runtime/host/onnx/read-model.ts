@@ -24,8 +24,8 @@ export interface OnnxBytes {
   external: { path: string; data: Uint8Array }[];
 }
 
-/** Where exporters put the files: transformers.js' layout, then optimum's. */
-const FOLDERS = ['onnx/', ''];
+/** Optimum puts these beside config.json; transformers.js' layout, which is looked at first, has all variants in onnx/. */
+const BESIDE_CONFIG = ['', '_quantized'];
 
 /** Undefined when the folder has no ONNX file of a known name. */
 export async function findOnnx(
@@ -56,7 +56,7 @@ export async function findOnnx(
 }
 
 async function openFirst(files: ModelFiles, suffix: string, signal: AbortSignal): Promise<ModelFile | undefined> {
-  for (const folder of FOLDERS) {
+  for (const folder of BESIDE_CONFIG.includes(suffix) ? ['onnx/', ''] : ['onnx/']) {
     try {
       const file = await files.open(`${folder}model${suffix}.onnx`, signal);
       if (file) return file;

@@ -1,0 +1,88 @@
+// ONNX files in a browser: the worker, the runtime that it fetches, WebAssembly and WebGPU, and what stays on the device.
+
+import { expect } from '@esm-bundle/chai';
+import { loadModel, WpError, type DeviceTensor, type Model, type Tensor } from '../../runtime/index.ts';
+import { detectCapabilities } from '../../runtime/client.ts';
+import { skip } from '../support/skip.ts';
+
+const folder = new URL('../fixtures/onnx/', import.meta.url).href;
+
+interface Goldens {
+  products: Record<'inputs' | 'outputs', Record<string, { dims: number[]; data: number[] }>>;
+}
+
+/** products.onnx against what onnxruntime computed. */
+async function expectProducts(model: Model, tolerance: number): Promise<void> {
+  const { products } = (await (await fetch(`${folder}goldens.json`)).json()) as Goldens;
+  const { dims, data } = products.inputs['x']!;
+  const { y } = await model.run({ x: { type: 'float32', dims, data: Float32Array.from(data) } });
+  expect(y!.dims).to.deep.equal(products.outputs['y']!.dims);
+  const numbers = y!.data as Float32Array;
+  const largest = products.outputs['y']!.data.reduce(
+    (most, number, i) => Math.max(most, Math.abs(number - numbers[i]!)),
+    0,
+  );
+  expect(largest).to.be.below(tolerance);
+}
+
+/** The state of counter.onnx goes round twice without coming to the page. */
+async function expectKept(model: Model): Promise<void> {
+  const step: Tensor = { type: 'float32', dims: [2, 3], data: new Float32Array(6).fill(0.5) };
+  const count: Tensor = { type: 'int64', dims: [], data: new BigInt64Array([40n]) };
+  const first = await model.run({ state: step, step, count }, { keep: ['next'] });
+  const state = first['next'] as DeviceTensor;
+  expect(state).to.have.property('device');
+  const second = await model.run({ state, step, count });
+  await model.releaseTensor(state);
+  expect([...(second['scaled']!.data as Float32Array)]).to.deep.equal(new Array(6).fill(3));
+  expect([...(second['counted']!.data as BigInt64Array)]).to.deep.equal([41n]);
+}
+
+describe('ONNX files', () => {
+  it('WebAssembly: tensors, external data, fewer bits, kept results', async () => {
+    const model = await loadModel(`${folder}external.onnx`, { backend: 'wasm' });
+    expect(model.info.onnx!.provider).to.equal('wasm');
+    await expectProducts(model, 1e-5);
+    await model.dispose();
+    const small = await loadModel(`${folder}products.onnx`, { backend: 'wasm', precision: '8bit' });
+    expect(small.info.plan.precision).to.equal('8bit');
+    await expectProducts(small, 0.05);
+    await small.dispose();
+    const counter = await loadModel(`${folder}counter.onnx`, { backend: 'wasm' });
+    await expectKept(counter);
+    await counter.dispose();
+  });
+
+  it('wrong inputs and files reach the page as WpErrors', async () => {
+    const fails = async (work: Promise<unknown>, code: string): Promise<void> => {
+      const error: unknown = await work.catch((thrown: unknown) => thrown);
+      expect(error).to.be.instanceOf(WpError);
+      expect((error as WpError).code).to.equal(code);
+    };
+    const model = await loadModel(`${folder}counter.onnx`, { backend: 'wasm' });
+    await fails(model.run({}), 'invalid-argument');
+    await fails(model.run({ state: (() => 1) as never }), 'invalid-argument');
+    await model.dispose();
+    await fails(loadModel(`${folder}nothing.onnx`), 'not-found');
+    const { webgpu } = await detectCapabilities();
+    if (webgpu.available && !webgpu.features.includes('shader-f16')) {
+      await fails(loadModel(`${folder}half.onnx`, { backend: 'webgpu' }), 'backend-unavailable');
+    }
+  });
+
+  it('WebGPU: products of f32 and 4 bits, results that stay in its memory', async function () {
+    this.timeout(180_000);
+    const { webgpu } = await detectCapabilities();
+    if (!webgpu.available) skip(this, webgpu.reason);
+    const model = await loadModel(`${folder}products.onnx`, { backend: 'webgpu' });
+    expect(model.info.onnx!.provider).to.equal('webgpu');
+    await expectProducts(model, 1e-4);
+    await model.dispose();
+    const small = await loadModel(`${folder}products.onnx`, { backend: 'webgpu', precision: '4bit' });
+    await expectProducts(small, 0.6);
+    await small.dispose();
+    const counter = await loadModel(`${folder}counter.onnx`, { backend: 'webgpu' });
+    await expectKept(counter);
+    await counter.dispose();
+  });
+});
