@@ -57,8 +57,12 @@ export async function loadEncoder(load: EncoderLoad): Promise<HostedModel> {
 async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: TextEncoder): Promise<LoadedEncoder> {
   const { request, context, description, gguf, files, progress } = load;
   const { signal } = context;
-  const sentences = await readSentences(load);
-  const checkpoint = gguf?.checkpoint ?? (await openCheckpoint(files, signal));
+  // Together: each asks the server whether what is stored still stands.
+  const [sentences, checkpoint, library] = await Promise.all([
+    readSentences(load),
+    gguf?.checkpoint ?? openCheckpoint(files, signal),
+    libraryFor(description.tokenizer),
+  ]);
   const graph = encoder.graph({
     outputs: encoder.config.head ? ['embedding', 'logits'] : ['embedding'],
     pooling: sentences.pooling,
@@ -82,11 +86,7 @@ async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: Te
   const maxTokens = request.contextLength ?? modelTokens;
   const padded = encoder.config.paddedLength ?? 0;
   const steps = planSteps(graph, plan, Math.max(maxTokens, padded), capabilities, request.memoryLimitBytes);
-  const tokenizer = createTokenizer(
-    description.tokenizer,
-    description.tokenizerConfig,
-    await libraryFor(description.tokenizer),
-  );
+  const tokenizer = createTokenizer(description.tokenizer, description.tokenizerConfig, library);
   const template = readSequenceTemplate(description.tokenizer);
   throwIfAborted(signal);
 
