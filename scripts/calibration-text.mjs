@@ -2,7 +2,7 @@
 //
 //   node scripts/calibration-text.mjs --from <folder of the f16 model> --out scripts/embedded-calibration.txt
 //
-// None of the prompts by which the quantised models are read (docs/precision.md) is among these. The text is kept, since sums of
+// Of the prompts by which the quantised models are read (docs/precision.md) only "Tell me a story." is among these. The text is kept, since sums of
 // floating-point numbers differ between machines and one other token makes another text.
 
 import { writeFile } from 'node:fs/promises';
