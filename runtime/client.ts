@@ -3,7 +3,7 @@
 // this side, host.ts for the other side.
 
 import * as Comlink from 'comlink';
-import { type Connection, unwrap } from './connection.ts';
+import { type Connection, onDeath, unwrap } from './connection.ts';
 import { embeddedBase, workerUrl } from './environment.ts';
 import { abortError, throwIfAborted, WpError } from './errors.ts';
 import type { Model } from './model.ts';
@@ -112,11 +112,12 @@ export async function loadModel(source: ModelSource, options: LoadOptions = {}):
   const { port1: port, port2 } = new MessageChannel();
   const request = toRequest(source, options);
   const release = link.hold();
+  let forget = (): void => undefined;
   const abort = (): void => port.postMessage({ type: 'abort' });
   try {
     options.signal?.addEventListener('abort', abort);
     const loaded = new Promise<Extract<LoadEvent, { type: 'loaded' }>>((resolve, reject) => {
-      void link.died.then(reject);
+      forget = onDeath(link, reject);
       port.onmessage = ({ data }: MessageEvent<LoadEvent>) => {
         if (data.type === 'progress') options.onProgress?.(data.progress);
         else if (data.type === 'loaded') resolve(data);
@@ -131,6 +132,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions = {}):
   } finally {
     options.signal?.removeEventListener('abort', abort);
     port.close();
+    forget();
     release();
   }
 }

@@ -2,6 +2,7 @@
 
 import * as Comlink from 'comlink';
 import { connection } from './client.ts';
+import { onDeath } from './connection.ts';
 import { embeddedBase } from './environment.ts';
 import { abortError, throwIfAborted, WpError } from './errors.ts';
 import type { QuantizeEvent, QuantizeRequest } from './protocol/messages.ts';
@@ -29,11 +30,12 @@ export async function quantize(source: ModelSource, options: QuantizeOptions): P
   };
   let plan: QuantizePlan | undefined;
   const release = link.hold();
+  let forget = (): void => undefined;
   const abort = (): void => port.postMessage({ type: 'abort' });
   try {
     options.signal?.addEventListener('abort', abort);
     await new Promise<void>((resolve, reject) => {
-      void link.died.then(reject);
+      forget = onDeath(link, reject);
       const answer = (bytes: number): void => port.postMessage({ type: 'taken', bytes });
       const fail = (thrown: unknown): void => {
         abort();
@@ -72,6 +74,7 @@ export async function quantize(source: ModelSource, options: QuantizeOptions): P
   } finally {
     options.signal?.removeEventListener('abort', abort);
     port.close();
+    forget();
     release();
   }
 }

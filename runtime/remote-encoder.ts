@@ -1,7 +1,7 @@
 // The page's side of an encoder's calls: a chunk of its own, fetched with the first one.
 
 import * as Comlink from 'comlink';
-import type { Connection } from './connection.ts';
+import { type Connection, onDeath } from './connection.ts';
 import { abortError, throwIfAborted, WpError } from './errors.ts';
 import type {
   Classification,
@@ -112,10 +112,11 @@ export class RemoteEncoder implements Pick<Model, 'embed' | 'classify' | 'rerank
     const { port1: port, port2 } = new MessageChannel();
     const abort = (): void => port.postMessage({ type: 'abort' });
     const release = link.hold();
+    let forget = (): void => undefined;
     try {
       signal?.addEventListener('abort', abort);
       return await new Promise<EncodeResult>((resolve, reject) => {
-        void link.died.then(reject);
+        forget = onDeath(link, reject);
         port.onmessage = ({ data }: MessageEvent<EncodeEvent>) => {
           if (data.type === 'progress') onProgress?.({ done: data.done, total: data.total });
           else if (data.type === 'done') resolve(data.value);
@@ -129,6 +130,7 @@ export class RemoteEncoder implements Pick<Model, 'embed' | 'classify' | 'rerank
     } finally {
       signal?.removeEventListener('abort', abort);
       port.close();
+      forget();
       release();
     }
   }

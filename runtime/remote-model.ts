@@ -1,7 +1,7 @@
 // A model as the page holds it: every call goes to the worker (client.ts), every answer comes back on a port of its own.
 
 import * as Comlink from 'comlink';
-import { type Connection, unwrap } from './connection.ts';
+import { type Connection, onDeath, unwrap } from './connection.ts';
 import { abortError, throwIfAborted, WpError } from './errors.ts';
 import type { ChatFunction, CreateCompletion, Model } from './model.ts';
 import type { GenerateEvent, GenerateRequest, ModelId, Reply } from './protocol/messages.ts';
@@ -129,7 +129,7 @@ export class RemoteModel implements Model {
     const { port1: port, port2 } = new MessageChannel();
     const inbox = new Inbox<GenerateEvent>();
     port.onmessage = ({ data }: MessageEvent<GenerateEvent>) => inbox.push(data);
-    void this.#link.died.then((error) => inbox.push({ type: 'failed', error: error.toData() }));
+    const forget = onDeath(this.#link, (error) => inbox.push({ type: 'failed', error: error.toData() }));
     const controller = new AbortController();
     const abort = (): void => port.postMessage({ type: 'abort' });
     const follow = (): void => controller.abort(signal?.reason);
@@ -156,6 +156,7 @@ export class RemoteModel implements Model {
       this.#running.delete(controller);
       // Messages already posted are delivered before the port closes.
       port.close();
+      forget();
       release();
     }
   }

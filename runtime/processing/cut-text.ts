@@ -3,7 +3,7 @@
 import type { TextTokenizer } from './tokenizer.ts';
 
 /** Of a text, no more than this is ever read: a million spaces have no token, and a page should not wait for them. */
-export const MAX_TEXT_CHARACTERS = 1 << 20;
+const mostCharacters = (maxTokens: number): number => Math.max(1 << 17, 64 * maxTokens);
 
 export interface CutText {
   /** At most `maxTokens`, without special tokens. */
@@ -12,7 +12,7 @@ export interface CutText {
 }
 
 export function encodeCut(tokenizer: TextTokenizer, text: string, maxTokens: number): CutText {
-  const readable = Math.min(text.length, MAX_TEXT_CHARACTERS);
+  const readable = Math.min(text.length, mostCharacters(maxTokens));
   let length = Math.min(readable, Math.max(4096, 16 * maxTokens));
   for (;;) {
     const isWhole = length === text.length;

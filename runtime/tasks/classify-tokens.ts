@@ -5,7 +5,7 @@ import { WpError } from '../errors.ts';
 import type { EncoderSession, RunOptions } from './encoder-session.ts';
 import { findEntities, type LabelledToken } from './entities.ts';
 import { softmax } from './probabilities.ts';
-import { type EncoderTextModel, type PreparedText, prepareText } from './text-model.ts';
+import { checkTexts, type EncoderTextModel, type PreparedText, prepareText, requireTask } from './text-model.ts';
 import { hasWordPieces, tokenSpans } from './token-spans.ts';
 
 const AGGREGATIONS: readonly Aggregation[] = ['none', 'simple', 'first', 'average', 'max'];
@@ -17,6 +17,8 @@ export async function classifyTokens(
   aggregation: Aggregation = 'simple',
   run: RunOptions,
 ): Promise<Classification[][]> {
+  requireTask(model.info, 'classify');
+  checkTexts(texts, 'texts');
   if (!AGGREGATIONS.includes(aggregation)) {
     throw new WpError(
       'invalid-argument',

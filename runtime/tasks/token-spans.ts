@@ -128,6 +128,8 @@ function fold(text: string): string[] {
 /** Each on its own to a tokenizer of words: punctuation, ASCII's other signs among it, and ideographs. */
 const ALONE = /[\p{P}\p{Script=Han}$+<=>^`|~]/u;
 
+const IN_WORD = /[^\s\p{P}\p{Script=Han}$+<=>^`|~]*/uy;
+
 /** A text's letters, read as far as they are asked for. */
 class LetterWalk {
   readonly #letters: Letter[] = [];
@@ -143,7 +145,10 @@ class LetterWalk {
   /** The first letter after `at` that begins a word; the text's end when there is none. */
   wordEnd(at: number): number {
     let end = at;
-    while (this.#at(end) && (end === at || !this.#at(end)!.startsWord)) end++;
+    while (this.#at(end) && (end === at || !this.#at(end)!.startsWord)) {
+      end++;
+      if (end === at + LONGEST_UNKNOWN) this.#skipWord();
+    }
     return end;
   }
 
@@ -152,6 +157,16 @@ class LetterWalk {
     if (to > from && first) return { start: first.start, end: this.#at(to - 1)!.end };
     const start = this.#at(from - 1)?.end ?? 0;
     return { start, end: start };
+  }
+
+  /** A word of a million letters is unknown as a whole: its rest becomes one letter that no token has. */
+  #skipWord(): void {
+    IN_WORD.lastIndex = this.#read;
+    const [rest] = IN_WORD.exec(this.text)!;
+    if (rest === '') return;
+    const start = this.#read;
+    this.#read += rest.length;
+    this.#letters.push({ letter: '', start, end: this.#read, startsWord: false });
   }
 
   #at(index: number): Letter | undefined {
