@@ -70,9 +70,12 @@ export function quantizeRows(
     let out = (row - from) * stride;
     let residue = 0;
     for (let i = start; i < start + dimensions; i++) {
-      const code = Math.round(vectors[i]! * inverse);
+      const number = vectors[i]!;
+      // Rounded by cutting off what is above zero: many times as fast as Math.round.
+      const code = ((number * inverse + (MAX_CODE + 0.5)) | 0) - MAX_CODE;
+      const difference = number - code * scale;
       codes[out++] = code;
-      residue += (vectors[i]! - code * scale) ** 2;
+      residue += difference * difference;
     }
     codes.fill(0, out, (row - from + 1) * stride);
     const radius = Math.sqrt(residue) * (1 + slack) + slack * Math.sqrt(square);

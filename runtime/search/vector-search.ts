@@ -85,19 +85,21 @@ class ExactSearch implements VectorSearch {
     this.size = vectors.length / dimensions;
   }
 
-  async open(signal: AbortSignal | undefined, withoutGpu = ''): Promise<void> {
+  /** Also once more, when the GPU has gone: then without one, unless it was asked for by name. */
+  async open(signal: AbortSignal | undefined): Promise<void> {
     throwIfAborted(signal);
     const shape = { rows: this.size, stride: strideOf(this.dimensions) };
-    const { scan, backend, reason } = await openScan(shape, this.wish, withoutGpu);
-    this.#scan = scan;
-    this.backend = backend;
-    this.reason = reason;
+    const { scan, backend, reason } = await openScan(shape, this.wish, this.#scan?.lost ?? '');
     try {
       await this.#fill(scan, signal);
     } catch (thrown) {
-      this.dispose();
+      scan?.dispose();
       throw thrown;
     }
+    this.#scan?.dispose();
+    this.#scan = scan;
+    this.backend = backend;
+    this.reason = reason;
   }
 
   async #fill(scan: Scan | undefined, signal: AbortSignal | undefined): Promise<void> {
@@ -138,7 +140,7 @@ class ExactSearch implements VectorSearch {
     const coded = codeQuery(query, this.dimensions);
     if (this.size === 0) return [];
     const most = Math.min(Math.floor(count), this.size);
-    if (this.#scan?.lost && this.wish === 'auto') await this.open(signal, this.#scan.lost);
+    if (this.#scan?.lost) await this.open(signal);
     const rows = await this.#scan?.candidates(coded, most, threshold, signal);
     const hits: SearchHit[] = [];
     const turn = turns(signal);

@@ -3,6 +3,7 @@
 import { expect } from '@esm-bundle/chai';
 import { encodeSearch, makePipelines, openGpuScan, parametersOf } from '../../runtime/search/gpu-scan.ts';
 import { BLOCK_ROWS, codeQuery, quantizeRows, strideOf } from '../../runtime/search/quantized-rows.ts';
+import { openVectorSearch } from '../../runtime/search/vector-search.ts';
 import { missingGpu } from '../webgpu/missing-gpu.ts';
 import { skip } from '../support/skip.ts';
 import { plainSearch, searchBy, searchCases, type SearchCase } from './search-cases.ts';
@@ -43,6 +44,29 @@ describe('exact search in a browser', () => {
     expect(best.filter((index) => !found.includes(index))).to.deep.equal([]);
     expect(new Set(found).size).to.equal(found.length);
     expect(found.length).to.be.lessThan(200);
+  });
+
+  it('webgpu: goes on with another device when this one is lost', async function () {
+    const reason = await missingGpu();
+    if (reason) skip(this, reason);
+    const searched = searchCases()[0]!;
+    const { vectors, dimensions, query, count } = searched;
+    const { requestDevice } = GPUAdapter.prototype;
+    const losses: ((info: { reason: string; message: string }) => void)[] = [];
+    GPUAdapter.prototype.requestDevice = async function (this: GPUAdapter, ...descriptor) {
+      const device = await requestDevice.apply(this, descriptor);
+      Object.defineProperty(device, 'lost', { value: new Promise((resolve) => losses.push(resolve)) });
+      return device;
+    };
+    try {
+      const search = await openVectorSearch(vectors, { dimensions, backend: 'webgpu' });
+      losses[0]!({ reason: 'unknown', message: 'unplugged' });
+      expect(await search.search(query, { count })).to.deep.equal(plainSearch(searched));
+      expect(losses).to.have.length(2);
+      search.dispose();
+    } finally {
+      GPUAdapter.prototype.requestDevice = requestDevice;
+    }
   });
 
   it('webgpu: writes nothing outside its buffers', async function () {
