@@ -103,7 +103,7 @@ function bootstrapUrl(url: URL): URL | string {
  * Loads a model and resolves when it can answer.
  *
  * @param source A Hugging Face id (`org/name`, `org/name@revision`, `org/name/file.gguf`), the URL of a folder with
- *   `config.json` and `model.safetensors` or of a `.gguf` file, an embedded model (`wp:fable-25m`), or the Files of these.
+ *   `config.json` and `model.safetensors` or of a `.gguf` or `.onnx` file, an embedded model (`wp:fable-25m`), or the Files of these.
  * @throws WpError with a stable code (see errors.ts); AbortError when `options.signal` aborts.
  */
 export async function loadModel(source: ModelSource, options: LoadOptions = {}): Promise<Model> {

@@ -22,7 +22,7 @@ import type {
   TensorResult,
 } from './protocol/messages.ts';
 import type { TuningWish } from './host/tuning.ts';
-import type { BenchmarkResult, BenchmarkSizes, Capabilities, MemoryReport, ModelInfo, TuningReport } from './types.ts';
+import type { BenchmarkResult, BenchmarkSizes, Capabilities, MemoryReport, TuningReport } from './types.ts';
 
 export class RuntimeHost implements RuntimeService {
   readonly #backends = new BackendPool();
@@ -82,11 +82,8 @@ export class RuntimeHost implements RuntimeService {
   }
 
   async run(model: ModelId, call: TensorCall): Promise<Reply<TensorResult>> {
-    const answer = await reply(() => {
-      const found = this.#model(model);
-      return found.run?.(call) ?? noTensors(found.info);
-    });
-    return answer.ok ? Comlink.transfer(answer, buffersOf(answer.value)) : answer;
+    const { answerRun } = await import('./host/onnx/answer-run.ts');
+    return answerRun(call, () => this.#model(model));
   }
 
   tokenize(model: ModelId, text: string): Promise<Reply<number[]>> {
@@ -139,17 +136,6 @@ async function reply<T>(work: () => T | Promise<T>): Promise<Reply<T>> {
   } catch (thrown) {
     return { ok: false, error: WpError.from(thrown).toData() };
   }
-}
-
-function noTensors({ modelType }: ModelInfo): never {
-  throw new WpError('unsupported-operation', `A ${modelType} takes no tensors.`, 'run() is for ONNX files.', {
-    modelType,
-  });
-}
-
-function buffersOf(tensors: TensorResult): ArrayBuffer[] {
-  const data = Object.values(tensors).map((tensor) => ('data' in tensor ? tensor.data : undefined));
-  return [...new Set(data.flatMap((view) => (ArrayBuffer.isView(view) ? [view.buffer as ArrayBuffer] : [])))];
 }
 
 /** The worker's end of one long operation: events go out, an abort comes in. */
