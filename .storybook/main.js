@@ -5,6 +5,8 @@
 export default {
   framework: { name: '@storybook/web-components-vite', options: {} },
   stories: ['../stories/*.stories.ts'],
+  // Stories take no arguments and report no actions: their panels would be empty.
+  features: { controls: false, actions: false },
   core: { disableTelemetry: true, disableWhatsNewNotifications: true },
   staticDirs: [{ from: '../test/fixtures', to: '/test/fixtures' }],
 };
