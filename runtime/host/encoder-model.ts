@@ -9,7 +9,6 @@ import type { ModelFiles } from '../loading/model-files.ts';
 import type { LoadProgressTracker } from '../loading/progress.ts';
 import { ENCODER_MODEL_TYPES, readEncoder, type EncoderModel, type TextEncoder } from '../models/encoders/index.ts';
 import { FAMILIES, modelTypeOf } from '../models/index.ts';
-import { planModel } from '../planning/plan.ts';
 import { readSequenceTemplate } from '../processing/sequence-template.ts';
 import { createTokenizer } from '../processing/tokenizer.ts';
 import { libraryFor } from '../processing/tokenizer-library.ts';
@@ -21,7 +20,7 @@ import type { EncoderInfo, ModelInfo } from '../types.ts';
 import { openCheckpoint, type Checkpoint } from '../weights/checkpoint.ts';
 import { createWeightSource, type WeightSource } from '../weights/weight-source.ts';
 import { longestText, precisionName, readLabels } from './encoder-options.ts';
-import { planSteps } from './encoder-plan.ts';
+import { planEncoder, planSteps } from './encoder-plan.ts';
 import { fillProgram } from './fill-program.ts';
 import type { OpenedGguf } from './gguf-model.ts';
 import type { LoadContext } from './load.ts';
@@ -59,7 +58,7 @@ async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: Te
   const { signal } = context;
   // Together: each asks the server whether what is stored still stands.
   const [sentences, checkpoint, library] = await Promise.all([
-    readSentences(load),
+    readSentences(load, encoder),
     gguf?.checkpoint ?? openCheckpoint(files, signal),
     libraryFor(description.tokenizer),
   ]);
@@ -74,7 +73,7 @@ async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: Te
   const weights = createWeightSource(checkpoint, graph);
   const capabilities = await encoderCapabilities(load.webnnRefusal);
   const modelTokens = longestText(encoder.config.maxTokens, sentences.maxTokens, description.tokenizerConfig);
-  const plan = planModel({
+  const plan = planEncoder({
     graph,
     capabilities,
     wishes: { ...request, precision: precisionName(request) },
@@ -164,9 +163,13 @@ async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: Te
   });
 }
 
-/** A GGUF file says how its vectors are pooled; the rest is as without files of sentence-transformers. */
-async function readSentences({ gguf, files, context }: EncoderLoad): Promise<EmbeddingConfig> {
+/**
+ * A GGUF file says how its vectors are pooled; the rest is as without files of sentence-transformers, which a classifier has not
+ * either: each file that is not there is an error in the page's console.
+ */
+async function readSentences({ gguf, files, context }: EncoderLoad, { config }: TextEncoder): Promise<EmbeddingConfig> {
   if (gguf) return { ...plainEmbeddings(), pooling: gguf.encoder?.pooling };
+  if (config.head) return plainEmbeddings();
   return readSentenceFiles(files, context.signal);
 }
 

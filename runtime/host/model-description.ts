@@ -27,12 +27,15 @@ export async function readModelFiles(files: ModelFiles, signal: AbortSignal): Pr
   // The configuration first: what is not a model must fail as that, and not as a missing tokenizer.
   const config = await (await openRequired(files, 'config.json', signal)).readJson(signal);
   const writes = isDecoder(modelTypeOf(config));
+  // Each file that is not there is an error in the page's console, so none is asked for that this kind of model has not: one that
+  // sees images alone says their size where one of two towers names its towers.
+  const reads = writes || !('image_size' in (config as object));
   const [generationConfig, tokenizer, tokenizerConfig] = await Promise.all([
     writes ? optionalJson('generation_config.json') : undefined,
-    optionalJson('tokenizer.json'),
-    optionalJson('tokenizer_config.json'),
+    reads ? optionalJson('tokenizer.json') : undefined,
+    reads ? optionalJson('tokenizer_config.json') : undefined,
   ]);
-  // Asked for only when the usual place has no template: each file that is not there is an error in the page's console.
+  // Asked for only when the usual place has no template.
   const hasTemplate = isRecord(tokenizerConfig) && tokenizerConfig.chat_template !== undefined;
   const [templateText, templateJson] =
     hasTemplate || !writes
