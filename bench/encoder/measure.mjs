@@ -1,4 +1,4 @@
-// Sentences a second: all engines are loaded into one page and take turns, round by round, so that what else the machine does
+// Sentences a second: all engines are loaded into one page and take turns of a few calls, so that what else the machine does
 // falls on all of them. The median of the rounds counts.
 
 import { median } from '../measure.mjs';
@@ -9,6 +9,8 @@ import { sentences } from './texts.mjs';
 
 /** Sentences that a round of small batches takes, one call after the other. */
 const SENTENCES_A_ROUND = 32;
+/** So many that a worker does not fall asleep between them, nor a cache forget the weights. */
+const CALLS_A_TURN = 8;
 
 /**
  * @param {{ shape: string, batches: number[], rounds: number, runs: object[] }} job `runs` as `startEngine` takes them, with a
@@ -38,14 +40,15 @@ export async function measureEncoders({ shape, batches, rounds, runs }, log = ()
   }
   for (let round = 1; round <= rounds; round += 1) {
     for (const batch of batches) {
-      const said = [];
-      for (const { run, ways } of entries) {
-        for (const way of ways ?? []) {
-          const rate = await oneRound(way, batch);
-          (way.rates[batch] ??= []).push(rate);
-          said.push(`${run.title}${way.name === 'tokens' ? ' (tokens)' : ''} ${rate.toFixed(1)}`);
-        }
-      }
+      const turns = entries.flatMap(({ run, ways }) => (ways ?? []).map((way) => ({ run, way })));
+      const rates = await oneRound(
+        turns.map(({ way }) => way),
+        batch,
+      );
+      turns.forEach(({ way }, i) => (way.rates[batch] ??= []).push(rates[i]));
+      const said = turns.map(
+        ({ run, way }, i) => `${run.title}${way.name === 'tokens' ? ' (tokens)' : ''} ${rates[i].toFixed(1)}`,
+      );
       log(`round ${round}, batch ${batch}: ${said.join(' · ')}`);
     }
   }
@@ -67,17 +70,26 @@ function waysOf(engine, { texts, tokens }) {
 /** Every length that will come, once: what is compiled for it is not measured. */
 async function warmUp({ ways }, batches) {
   for (const way of ways) {
-    for (const batch of batches) await oneRound(way, batch);
+    for (const batch of batches) await oneRound([way], batch);
     way.vectors = await way.call(way.list);
   }
 }
 
-/** @returns {Promise<number>} sentences a second */
-async function oneRound({ list, call }, batch) {
-  const count = Math.floor(list.length / batch) * batch || list.length;
-  const start = performance.now();
-  for (let at = 0; at < count; at += batch) await call(list.slice(at, at + batch));
-  return (count * 1000) / (performance.now() - start);
+/** Sentences a second of each: they take turns of a few calls. @returns {Promise<number[]>} */
+async function oneRound(ways, batch) {
+  const times = ways.map(() => 0);
+  const { length } = ways[0].list;
+  const count = Math.floor(length / batch) * batch || length;
+  const turn = batch * CALLS_A_TURN;
+  for (let from = 0; from < count; from += turn) {
+    const end = Math.min(count, from + turn);
+    for (const [i, { list, call }] of ways.entries()) {
+      const start = performance.now();
+      for (let at = from; at < end; at += batch) await call(list.slice(at, at + batch));
+      times[i] += performance.now() - start;
+    }
+  }
+  return times.map((time) => (count * 1000) / time);
 }
 
 function resultOf({ run, engine, ways, error }, reference, tokensPerSentence, shape) {
