@@ -4,11 +4,24 @@
 import type { Graph } from '../graph/types.ts';
 import { activationPlan, estimateMemory, type MemoryEstimate } from '../planning/memory-estimate.ts';
 import { findMisfit, memoryLimit } from '../planning/memory-limit.ts';
-import type { ModelPlan } from '../planning/plan.ts';
+import { planModel, type ModelPlan, type PlanRequest } from '../planning/plan.ts';
 import { describeBytes } from '../planning/reason.ts';
-import { webNnConstantBytes } from '../planning/webnn.ts';
+import { chooseWebNnDevice, webNnConstantBytes } from '../planning/webnn.ts';
 import { WpError } from '../errors.ts';
-import type { Capabilities } from '../types.ts';
+import type { Capabilities, WebNnDevice } from '../types.ts';
+
+export interface EncoderPlan extends ModelPlan {
+  /** What WebNN is asked to run on; undefined of other backends. */
+  device: WebNnDevice | undefined;
+}
+
+/** Throws as `planModel` does. */
+export function planEncoder(request: PlanRequest): EncoderPlan {
+  const plan = planModel(request);
+  if (plan.backend !== 'webnn') return { ...plan, device: undefined };
+  const { device, reason } = chooseWebNnDevice(request.capabilities, request.wishes.webnnDevice);
+  return { ...plan, device, reasons: [...plan.reasons, reason] };
+}
 
 export interface StepPlan {
   maxTokens: number;
@@ -23,7 +36,7 @@ const STEP_TEXTS = 64;
 /** Throws `out-of-memory` when not even one text of the greatest length fits. */
 export function planSteps(
   graph: Graph,
-  plan: Pick<ModelPlan, 'backend' | 'formats' | 'device'>,
+  plan: Pick<EncoderPlan, 'backend' | 'formats' | 'device'>,
   longestText: number,
   capabilities: Capabilities,
   memoryLimitBytes: number | undefined,

@@ -8,7 +8,6 @@ import type { Graph } from '../graph/types.ts';
 import type { ModelFiles } from '../loading/model-files.ts';
 import type { EncoderModel, TextEncoder, VisionEncoder } from '../models/encoders/index.ts';
 import { memoryLimit } from '../planning/memory-limit.ts';
-import { planModel, type ModelPlan } from '../planning/plan.ts';
 import { MAX_IMAGE_PIXELS } from '../processing/images/decode-image.ts';
 import { readImageProcessor, type ImageProcessorConfig } from '../processing/images/processor-config.ts';
 import { isRecord } from '../processing/json.ts';
@@ -24,7 +23,7 @@ import { toFloats } from '../weights/convert.ts';
 import { createWeightSource, type WeightSource } from '../weights/weight-source.ts';
 import type { EncoderLoad } from './encoder-model.ts';
 import { longestText, precisionName, readLabels } from './encoder-options.ts';
-import { planSteps, type StepPlan } from './encoder-plan.ts';
+import { type EncoderPlan, planEncoder, planSteps, type StepPlan } from './encoder-plan.ts';
 import { fillProgram } from './fill-program.ts';
 import { LoadedVision } from './loaded-vision.ts';
 import { encoderCapabilities } from './webnn-refusal.ts';
@@ -114,7 +113,7 @@ export async function loadVision(
 interface Tower {
   graph: Graph;
   weights: WeightSource;
-  plan: ModelPlan;
+  plan: EncoderPlan;
   steps: StepPlan;
 }
 
@@ -131,7 +130,7 @@ async function planTower(
   const capabilities = await encoderCapabilities(webnnRefusal);
   const left = first && memoryLimit(first.plan.backend, capabilities, request.memoryLimitBytes);
   const memoryLimitBytes = left ? Math.max(1, left.bytes - first.steps.memory.total) : request.memoryLimitBytes;
-  const plan = planModel({
+  const plan = planEncoder({
     graph,
     capabilities,
     wishes: {

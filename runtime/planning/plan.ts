@@ -4,14 +4,13 @@
 
 import { WpError } from '../errors.ts';
 import type { WeightFormat } from '../quantization/formats.ts';
-import type { PlanReport, WebNnDevice } from '../types.ts';
+import type { PlanReport } from '../types.ts';
 import { chooseBackends } from './backend-choice.ts';
 import { findFit, type PlanRequest } from './fit.ts';
 import { outOfMemory } from './out-of-memory.ts';
 import type { Reason } from './reason.ts';
 import { chooseThreads } from './threads.ts';
 import { averageBits } from './weight-bytes.ts';
-import { chooseWebNnDevice } from './webnn.ts';
 
 export type { PlanRequest, PlanWishes } from './fit.ts';
 export type { StoredFormat, StoredFormats } from './precision-policy.ts';
@@ -27,8 +26,6 @@ export interface ModelPlan extends Pick<
   maxTokens: number;
   /** The most rows of logits of one step. */
   maxOutputs: number;
-  /** What WebNN is asked to run on; undefined of other backends. */
-  device: WebNnDevice | undefined;
   reasons: Reason[];
 }
 
@@ -57,7 +54,6 @@ export function planModel(request: PlanRequest): ModelPlan {
     }
     const { choice, memory, contextLength, maxTokens, maxOutputs } = fit;
     const isWasm = backend === 'wasm';
-    const chosen = backend === 'webnn' ? chooseWebNnDevice(capabilities, wishes.webnnDevice) : undefined;
     const backendReason = refusals[0] ? `The model does not fit the first choice: ${refusals[0].message}` : reason;
     return {
       backend,
@@ -69,13 +65,7 @@ export function planModel(request: PlanRequest): ModelPlan {
       maxOutputs,
       threads: isWasm ? threads.threads : 1,
       memory,
-      device: chosen?.device,
-      reasons: [
-        { topic: 'backend', reason: backendReason },
-        ...fit.reasons,
-        ...(isWasm ? [threads.reason] : []),
-        ...(chosen ? [chosen.reason] : []),
-      ],
+      reasons: [{ topic: 'backend', reason: backendReason }, ...fit.reasons, ...(isWasm ? [threads.reason] : [])],
     };
   }
   throw refusals[0]!;
