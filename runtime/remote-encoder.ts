@@ -54,6 +54,12 @@ export class RemoteEncoder implements Pick<Model, 'embed' | 'classify' | 'rerank
     { template, multiLabel, ...options }: ZeroShotOptions = {},
   ): Promise<Classification[][]> {
     const toCall: ToCall = (images) => ({ task: 'zeroShot', images, labels, template });
+    if (this.info?.images && multiLabel !== undefined) {
+      const hint = 'Leave it out; SigLIP weighs each label by itself.';
+      throw new WpError('invalid-argument', 'multiLabel is for texts; this model reads images.', hint, {
+        actual: multiLabel,
+      });
+    }
     const call = this.info?.images
       ? this.#send(items, toCall, options)
       : this.#encode(

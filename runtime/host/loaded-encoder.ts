@@ -31,9 +31,11 @@ export class LoadedEncoder implements HostedModel {
       case 'embed':
         return embed(this.#model, call.texts, call.options, options);
       case 'classify':
-        return this.#model.info.labelsTokens
-          ? classifyTokens(this.#model, call.texts, call.aggregation, options)
-          : classify(this.#model, call.texts, options);
+        if (this.#model.info.labelsTokens) return classifyTokens(this.#model, call.texts, call.aggregation, options);
+        if (call.aggregation === undefined) return classify(this.#model, call.texts, options);
+        throw new WpError('invalid-argument', 'aggregation is for models that label tokens.', 'Leave it out.', {
+          actual: call.aggregation,
+        });
       case 'zeroShotTexts':
         return zeroShotTexts(this.#model, call.texts, call.labels, call.options, options);
       case 'rerank':

@@ -106,5 +106,6 @@ describe('zero-shot labels of texts', () => {
     await assert.rejects(model.zeroShot([7] as never, labels), isInvalid);
     await assert.rejects(model.zeroShot(premises, labels, { template: 'no place' }), isInvalid);
     await assert.rejects(model.zeroShot(premises, ['cat '.repeat(1000)]), isInvalid);
+    await assert.rejects(model.classify(premises, { aggregation: 'max' }), isInvalid);
   });
 });
