@@ -1,73 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { lower } from '../../runtime/graph/passes/index.ts';
-import { planModel, type PlanRequest, type PlanWishes, type StoredFormat } from '../../runtime/planning/plan.ts';
-import type { Capabilities } from '../../runtime/types.ts';
-import { TINY_DECODER, tinyDecoder, type TinyDecoderOptions } from '../support/tiny-decoder.ts';
-
-const GPU: Capabilities['webgpu'] = {
-  available: true,
-  vendor: 'acme',
-  architecture: 'one',
-  description: 'Acme One',
-  isFallback: false,
-  features: [],
-  maxBufferBytes: 2 ** 31,
-  maxStorageBindingBytes: 2 ** 31,
-  maxWorkgroupInvocations: 256,
-  maxWorkgroupStorageBytes: 16384,
-};
-const NO_GPU: Capabilities['webgpu'] = { available: false, reason: 'This browser has no WebGPU.' };
-const SOFTWARE_GPU = { ...GPU, description: 'SwiftShader', isFallback: true };
-
-const PLAIN_PAGE: Capabilities = {
-  webgpu: GPU,
-  webnn: { available: false, reason: '' },
-  wasm: { available: true, simd: true, relaxedSimd: true, threads: true, reason: 'WebAssembly with SIMD.' },
-  crossOriginIsolated: false,
-  cores: 8,
-  deviceMemoryBytes: 8 * 2 ** 30,
-  storage: { opfs: true, quotaBytes: undefined, usedBytes: undefined },
-  browser: { name: 'chrome', version: '150', mobile: false },
-};
-const NO_WASM = { ...PLAIN_PAGE.wasm, available: false, reason: 'The page forbids WebAssembly.' };
-
-/** 1024 wide, 4 layers, 32,000 tokens: 94 million parameters. */
-const LARGE: TinyDecoderOptions = {
-  ...TINY_DECODER,
-  layers: 4,
-  vocabulary: 32000,
-  columns: 1024,
-  width: 4096,
-  heads: 16,
-  keyValueHeads: 4,
-  headDim: 64,
-};
-
-interface Case {
-  wishes?: PlanWishes;
-  capabilities?: Partial<Capabilities>;
-  options?: TinyDecoderOptions;
-  maxContextLength?: number;
-  stored?: (weight: string) => StoredFormat;
-}
-
-function request({
-  wishes = {},
-  capabilities = {},
-  options = TINY_DECODER,
-  maxContextLength = 8192,
-  stored,
-}: Case): PlanRequest {
-  const graph = lower(tinyDecoder(options));
-  const storedFormats = new Map(graph.weights.map(({ name }) => [name, stored?.(name) ?? 'bf16']));
-  return {
-    graph,
-    capabilities: { ...PLAIN_PAGE, ...capabilities },
-    wishes,
-    model: { maxContextLength, storedFormats },
-  };
-}
+import { planModel, type PlanWishes } from '../../runtime/planning/plan.ts';
+import { GPU, NO_GPU, SOFTWARE_GPU, PLAIN_PAGE, NO_WASM, LARGE, request, type Case } from './plan-case.ts';
+import { TINY_DECODER } from '../support/tiny-decoder.ts';
 
 const plan = (given: Case) => planModel(request(given));
 const reasonsOf = (given: Case, topic: string) =>
@@ -357,33 +292,6 @@ describe('memory', () => {
     const smallest = { precision: '2bit', contextLength: 512, memoryLimitBytes: 38e6 } as const;
     const bare = fit(plan({ options: LARGE, wishes: smallest }).memory.total);
     assert.ok(bare.reasons.some(({ reason }) => /2 bits a weight, because/.test(reason)));
-  });
-
-  test('auto keeps more bits in attention where memory lies between two precisions', () => {
-    const fixed = { contextLength: 512 };
-    const memory = (precision: '4bit' | '8bit') => plan({ options: LARGE, wishes: { ...fixed, precision } }).memory;
-    const [four, eight] = [memory('4bit'), memory('8bit')];
-    // Half of what eight bits take more, read in the shortest chunks: enough for attention, not for all.
-    const memoryLimitBytes = (four.weights + eight.weights) / 2 + four.keyValueCache + four.activations / 8;
-    const chosen = plan({ options: LARGE, wishes: { ...fixed, memoryLimitBytes } });
-    assert.equal(chosen.precision, '4bit');
-    assert.equal(chosen.formats.get('layers.0.o')?.name, 'q8g32');
-    assert.equal(chosen.formats.get('layers.0.down')?.name, 'q4g32');
-    assert.equal(chosen.formats.get('embed')?.name, 'q4g32');
-    assert.ok(
-      chosen.reasons.some(({ reason }) => /4 bits a weight \(attention 8\), because 8 do not fit/.test(reason)),
-    );
-  });
-
-  test('positions keep f16 whatever the precision', () => {
-    const graph = lower(tinyDecoder());
-    const weights = graph.weights.map((weight) =>
-      weight.name === 'embed' ? { ...weight, role: 'position' as const } : weight,
-    );
-    const asked = request({ wishes: { precision: '2bit' } });
-    const { formats } = planModel({ ...asked, graph: { ...graph, weights } });
-    assert.equal(formats.get('embed')?.name, 'f16');
-    assert.equal(formats.get('layers.0.down')?.name, 'q2g32');
   });
 
   test('nothing would fit: choose a smaller model', () => {
