@@ -5,7 +5,7 @@ import { clear, createStore, entries, get, set, type UseStore } from 'idb-keyval
 import type { TuningRecord } from '../types.ts';
 
 /** Of the kernels and what tuning tries of them. A change to either makes what was measured before worthless: count it up. */
-export const TUNING_VERSION = '1';
+export const TUNING_VERSION = '2';
 
 /** What a record is for. The browser is named with its version: with it come the driver's compiler and, mostly, new drivers. */
 export interface TuningIdentity {

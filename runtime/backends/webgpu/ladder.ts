@@ -99,7 +99,7 @@ export function matvecIntegerConfiguration(
     workgroupSize: Math.min(256, profile.maxInvocationsPerWorkgroup),
     reduction: reductionFor(profile),
     chunksPerStep: chunks > lanes ? 2 : 1,
-    unitsPerThread: rows >= 24_576 ? 2 : 1,
+    unitsPerThread: rows >= 65_536 ? 2 : 1,
   };
   if (matvecIntegerBytes(columns, threads) > profile.maxWorkgroupStorageBytes) return undefined;
   const key = matrixKey('matvecInteger', shape);

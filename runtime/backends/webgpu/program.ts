@@ -34,8 +34,12 @@ import { checkInputs, copyInputs, expectRange } from './step-inputs.ts';
 import { TokenSampler } from './token-sampler.ts';
 import { WeightStore } from './weight-store.ts';
 
-/** Dispatches of one submit. The browser's work on the next ones overlaps the GPU's on these. */
-const DISPATCHES_PER_SUBMIT = 48;
+/**
+ * Dispatches of one submit. Of many tokens: the browser's work on the next ones overlaps the GPU's on these, and no submit is
+ * long enough for a slow device's watchdog. Of one token the next step is under way before this one is read, so that nothing
+ * is gained by pieces, and each costs the GPU some 50 µs of waiting.
+ */
+const DISPATCHES_PER_SUBMIT = { manyTokens: 48, oneToken: 512 };
 
 const NONE = new Int32Array(0);
 
@@ -308,17 +312,18 @@ export class WebGpuProgram implements Program {
 
   #submit(runner: ScheduleRunner, sizes: StepSizes, end: StepEnd): void {
     const calls = runner.callsFor(sizes);
-    for (let start = 0; start < calls.length; start += DISPATCHES_PER_SUBMIT) {
+    const most = sizes.tokens > 1 ? DISPATCHES_PER_SUBMIT.manyTokens : DISPATCHES_PER_SUBMIT.oneToken;
+    for (let start = 0; start < calls.length; start += most) {
       const encoder = this.#device.createCommandEncoder();
       const pass = encoder.beginComputePass();
-      for (const { kernel, pipeline, bindGroup } of calls.slice(start, start + DISPATCHES_PER_SUBMIT)) {
+      for (const { kernel, pipeline, bindGroup } of calls.slice(start, start + most)) {
         const workgroups = kernel.workgroups(sizes);
         if (workgroups.includes(0)) continue;
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, bindGroup);
         pass.dispatchWorkgroups(...workgroups);
       }
-      const isLast = start + DISPATCHES_PER_SUBMIT >= calls.length;
+      const isLast = start + most >= calls.length;
       if (isLast) end.pass?.(pass);
       pass.end();
       if (isLast) end.encoder?.(encoder);

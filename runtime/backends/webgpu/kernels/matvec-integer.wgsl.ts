@@ -14,7 +14,7 @@ import {
   quantizeActivations,
 } from './quantize-activations.wgsl.ts';
 import { reduceBuiltins, reduceMemory, reduceStatements } from './reduce.wgsl.ts';
-import { type ChunkFormat, chunkFormat, loadChunk } from './weight-format.wgsl.ts';
+import { type ChunkFormat, chunkFormat } from './weight-format.wgsl.ts';
 import { scaleFunctions } from './weight-scales.wgsl.ts';
 
 export interface MatvecIntegerVariant
@@ -24,11 +24,23 @@ export interface MatvecIntegerVariant
 
 function activationShape(
   chunk: ChunkFormat,
-  { columns, workgroupSize, normEpsilon }: Pick<MatvecIntegerVariant, 'columns' | 'workgroupSize' | 'normEpsilon'>,
+  {
+    columns,
+    workgroupSize,
+    normEpsilon,
+    reduction,
+  }: Pick<MatvecIntegerVariant, 'columns' | 'workgroupSize' | 'normEpsilon' | 'reduction'>,
 ): ActivationShape {
   const groupColumns = chunk.columns / chunk.scales!.groups;
   const partColumns = Math.min(groupColumns, BLOCK);
-  return { columns, chunkColumns: chunk.columns, partColumns, workgroupSize, hasNorm: normEpsilon !== undefined };
+  return {
+    columns,
+    chunkColumns: chunk.columns,
+    partColumns,
+    workgroupSize,
+    hasNorm: normEpsilon !== undefined,
+    reduction,
+  };
 }
 
 /** `lanes` threads a unit of rows; lane l takes chunks l, l + lanes, … of each of its rows. */
@@ -42,10 +54,37 @@ export function matvecIntegerWgsl(variant: MatvecIntegerVariant): string {
   const shape = { reduction, workgroupSize, lanes, values: rowsPerThread + (hasNorm ? 1 : 0) };
   const epilogue = matvecEpilogue(variant);
   const chunks = columns / chunk.columns;
-  const isWhole = (step: number): boolean => step === 0 || chunks % (lanes * chunksPerStep) === 0;
+  const isWhole = (step: number): boolean => (step === 0 && chunks >= lanes) || chunks % (lanes * chunksPerStep) === 0;
   const unitsPerWorkgroup = workgroupSize / lanes;
-  const eachLoaded = (text: (row: number, step: number) => string): string =>
+  const each = (text: (row: number, step: number) => string): string =>
     repeat(chunksPerStep, (step) => repeat(rowsPerThread, (row) => text(row, step), '\n    '), '\n    ');
+  const atRow = (r: number): string => `let row${r} = ${epilogue.row(r)};`;
+  // The chunks of a step from `first` on. A chunk past the end is the last one again, and counts for nothing.
+  const indices = (unit: string, first: string): string =>
+    `let unit = ${unit};
+    ${repeat(rowsPerThread, atRow, ' ')}
+    ${repeat(
+      chunksPerStep,
+      (step) => {
+        const index = `${first} + ${step * lanes}u`;
+        return `let chunk${step} = ${isWhole(step) ? index : `min(${index}, CHUNKS - 1u)`};`;
+      },
+      '\n    ',
+    )}`;
+  const planes = (r: number, step: number): [string, string][] =>
+    chunk.planes.map(({ name, suffix }) => [`word${r}_${step}${suffix}`, name]);
+  const loads = each((r, step) => {
+    const index = `row${r} * CHUNKS + chunk${step}`;
+    const words = planes(r, step).map(([word, plane]) => `${word} = ${plane}[${index}];`);
+    return `${words.join(' ')} raw${r}_${step} = loadScale(${index});`;
+  });
+  const declarations = each((r, step) => {
+    const types = chunk.planes.map(({ suffix, type }) => `var word${r}_${step}${suffix}: ${type};`);
+    return `${types.join(' ')} var raw${r}_${step}: ${chunk.scales!.raw};`;
+  });
+  // Units past the end are computed as copies of the last one and not written, so that all threads stay together.
+  const unitAt = (own: string): string => `min(${own}, UNITS - 1u)`;
+  const nextUnit = `ownUnit + ${unitsPerWorkgroup}u`;
   return `
 const CHUNKS = ${chunks}u;
 const UNITS = ${epilogue.units}u;
@@ -66,32 +105,23 @@ fn main(
 ) {
   let lane = thread % ${lanes}u;
   let firstUnit = (workgroup.y * workgroupCount.x + workgroup.x) * ${unitsPerWorkgroup * unitsPerThread}u + thread / ${lanes}u;
+  // Weights are asked for ahead: the first ones before the activations are rounded, a unit's before the one before is written.
+  ${declarations}
+  {
+    ${indices(unitAt('firstUnit'), 'lane')}
+    ${loads}
+  }
   ${quantizeActivations(activations)}
   for (var turn = 0u; turn < ${unitsPerThread}u; turn++) {
   let ownUnit = firstUnit + turn * ${unitsPerWorkgroup}u;
-  // Units past the end are computed as copies of the last one and not written, so that all threads stay together.
-  let unit = min(ownUnit, UNITS - 1u);
-  ${repeat(rowsPerThread, (r) => `let row${r} = ${epilogue.row(r)};`, '\n  ')}
   ${repeat(rowsPerThread, (r) => `var sum${r} = 0.0;`, '\n  ')}
   ${hasNorm ? normSum(rowsPerThread, workgroupSize, lanes) : ''}
   for (var first = lane; first < CHUNKS; first += ${lanes * chunksPerStep}u) {
+    ${indices(unitAt('ownUnit'), 'first')}
     ${repeat(
       chunksPerStep,
       (step) => {
-        const index = `first + ${step * lanes}u`;
-        // A chunk past the end is the last one again, and counts for nothing.
-        return `let chunk${step} = ${isWhole(step) ? index : `min(${index}, CHUNKS - 1u)`};`;
-      },
-      '\n    ',
-    )}
-    ${eachLoaded((r, step) => {
-      const index = `row${r} * CHUNKS + chunk${step}`;
-      return `${loadChunk(chunk, `word${r}_${step}`, index)} let raw${r}_${step} = loadScale(${index});`;
-    })}
-    ${repeat(
-      chunksPerStep,
-      (step) => {
-        const counts = isWhole(step) ? '' : `if (first + ${step * lanes}u < CHUNKS) `;
+        const counts = step === 0 || isWhole(step) ? '' : `if (first + ${step * lanes}u < CHUNKS) `;
         return `${counts}{
       ${sharedStatements(chunk, activations, `chunk${step}`, kind.offset)}
       ${repeat(
@@ -111,9 +141,27 @@ fn main(
       },
       '\n    ',
     )}
+    ${
+      chunks > lanes * chunksPerStep
+        ? `if (first + ${lanes * chunksPerStep}u < CHUNKS) {
+      ${indices(unitAt('ownUnit'), `first + ${lanes * chunksPerStep}u`)}
+      ${loads}
+    }`
+        : ''
+    }
+  }
+  ${
+    unitsPerThread > 1
+      ? `if (turn < ${unitsPerThread - 1}u) {
+    ${indices(unitAt(nextUnit), 'lane')}
+    ${loads}
+  }`
+      : ''
   }
   ${reduceStatements(shape)}
   if (lane == 0u && ownUnit < UNITS) {
+    let unit = ownUnit;
+    ${variant.hasBias ? repeat(rowsPerThread, atRow, ' ') : ''}
     ${hasNorm ? `let inverse = inverseSqrt(sum${rowsPerThread} / ${float(columns)} + ${float(variant.normEpsilon!)});` : ''}
     write(unit, ${repeat(rowsPerThread, (r) => finished(variant, r), ', ')});
   }

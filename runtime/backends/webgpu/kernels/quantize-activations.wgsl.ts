@@ -3,7 +3,7 @@
 // dispatch of its own would cost more than all of it.
 
 import { BLOCK } from '../../../quantization/formats.ts';
-import { repeat } from './kernel.ts';
+import { type Reduction, repeat } from './kernel.ts';
 
 export interface ActivationShape {
   columns: number;
@@ -14,6 +14,7 @@ export interface ActivationShape {
   workgroupSize: number;
   /** The binding `gain` multiplies the activations, and `squares` receives each thread's share of Σ x². */
   hasNorm: boolean;
+  reduction: Reduction;
 }
 
 type Layout = Pick<ActivationShape, 'columns' | 'chunkColumns' | 'partColumns'>;
@@ -60,6 +61,68 @@ ${hasNorm ? `var<workgroup> squares: array<f32, ${workgroupSize}>;` : ''}`;
  * units of its block's scale. Uses `thread`.
  */
 export function quantizeActivations(shape: ActivationShape): string {
+  return shape.reduction === 'subgroup' ? throughSubgroups(shape) : throughMemory(shape);
+}
+
+/** Columns of a thread in a turn. Four threads have a block then, which every subgroup has room for. */
+const OWN_COLUMNS = 8;
+
+/** Threads of a block tell each other its largest and its sum: there is nothing to wait for but the end. */
+function throughSubgroups(shape: ActivationShape): string {
+  const { columns, chunkColumns, partColumns, workgroupSize, hasNorm } = shape;
+  const owners = columns / OWN_COLUMNS;
+  const chunks = columns / chunkColumns;
+  const owned = (columnCount: number): number => columnCount / OWN_COLUMNS;
+  const turns = Math.ceil(owners / workgroupSize);
+  const isWhole = (turn: number): boolean => (turn + 1) * workgroupSize <= owners;
+  const all = (text: (turn: number) => string): string => repeat(turns, text, '\n  ');
+  const joined = (name: string, columnCount: number, join: (other: string) => string): string => {
+    const strides = [1, 2].filter((stride) => stride < owned(columnCount));
+    return strides.map((stride) => `${name} = ${join(`subgroupShuffleXor(${name}, ${stride}u)`)};`).join(' ');
+  };
+  const inChunk = (j: string, columnCount: number): string =>
+    `${j} % ${owned(chunkColumns)}u / ${owned(columnCount)}u * ${chunks}u + ${j} / ${owned(chunkColumns)}u`;
+  const scaleIndex = (j: string): string => (chunkColumns < BLOCK ? `${j} / ${owned(BLOCK)}u` : inChunk(j, BLOCK));
+  return `
+  ${hasNorm ? 'var square = 0.0;' : ''}
+  ${all((turn) => {
+    const place = `thread + ${turn * workgroupSize}u`;
+    // Threads past the end take what the last one has, and write nothing.
+    return `let j${turn} = ${isWhole(turn) ? place : `min(${place}, ${owners - 1}u)`};
+  var low${turn} = x[2u * j${turn}];
+  var high${turn} = x[2u * j${turn} + 1u];`;
+  })}
+  ${all((turn) => {
+    const guard = isWhole(turn) ? '' : `if (thread + ${turn * workgroupSize}u < ${owners}u) `;
+    return `{
+    ${
+      hasNorm
+        ? `${guard}{ square += dot(low${turn}, low${turn}) + dot(high${turn}, high${turn}); }
+    low${turn} *= gain[2u * j${turn}];
+    high${turn} *= gain[2u * j${turn} + 1u];`
+        : ''
+    }
+    let four = max(abs(low${turn}), abs(high${turn}));
+    var largest = max(max(max(four.x, four.y), max(four.z, four.w)), 1e-30f);
+    ${joined('largest', BLOCK, (other) => `max(largest, ${other})`)}
+    let perUnit = 127.0 / largest;
+    let codes = vec2<u32>(pack4xI8(vec4<i32>(round(low${turn} * perUnit))), pack4xI8(vec4<i32>(round(high${turn} * perUnit))));
+    var total = dot4I8Packed(codes.x, 0x01010101u) + dot4I8Packed(codes.y, 0x01010101u);
+    ${joined('total', partColumns, (other) => `total + ${other}`)}
+    ${guard}{
+      let first = j${turn} % ${owned(chunkColumns)}u * ${2 * stride(shape)}u + j${turn} / ${owned(chunkColumns)}u;
+      activations[first] = codes.x;
+      activations[first + ${stride(shape)}u] = codes.y;
+      if (j${turn} % ${owned(BLOCK)}u == 0u) { activationScales[${scaleIndex(`j${turn}`)}] = largest * ${1 / 127}f; }
+      if (j${turn} % ${owned(partColumns)}u == 0u) { activationSums[${inChunk(`j${turn}`, partColumns)}] = total; }
+    }
+  }`;
+  })}
+  ${hasNorm ? 'squares[thread] = square;' : ''}
+  workgroupBarrier();`;
+}
+
+function throughMemory(shape: ActivationShape): string {
   const { columns, chunkColumns, partColumns, workgroupSize, hasNorm } = shape;
   const vectors = columns / 4;
   const chunks = columns / chunkColumns;
