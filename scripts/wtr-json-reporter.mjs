@@ -1,4 +1,5 @@
-// A reporter for @web/test-runner that writes what happened as JSON: the counts, each failure, each skip with its reason.
+// A reporter for @web/test-runner that writes what happened as JSON: the counts, each failure, each skip with its reason,
+// and the twenty files whose tests took longest.
 // A test gives its reason by `skip(this, 'why')` of test/support/skip.ts, which logs one line that is read here.
 
 import { writeFileSync } from 'node:fs';
@@ -16,11 +17,13 @@ function collect(suite, titles, into) {
 export function jsonReporter(path) {
   return {
     onTestRunFinished({ sessions }) {
-      const report = { passed: 0, failed: 0, skipped: 0, files: sessions.length, failures: [], skips: [] };
+      const report = { passed: 0, failed: 0, skipped: 0, files: sessions.length, failures: [], skips: [], slowest: [] };
       for (const session of sessions) {
         const file = relative(process.cwd(), session.testFile);
         const tests = [];
         if (session.testResults) collect(session.testResults, [], tests);
+        const milliseconds = tests.reduce((sum, test) => sum + (test.duration ?? 0), 0);
+        report.slowest.push({ file, seconds: Math.round(milliseconds / 1000) });
         const reasons = new Map();
         for (const log of session.logs.flat(2)) {
           const match = typeof log === 'string' ? skipLine.exec(log) : null;
@@ -53,6 +56,7 @@ export function jsonReporter(path) {
           report.failures.push({ file, title: '(file)', message: 'the file ran no tests' });
         }
       }
+      report.slowest = report.slowest.sort((one, other) => other.seconds - one.seconds).slice(0, 20);
       writeFileSync(path, JSON.stringify(report, null, 2));
     },
   };

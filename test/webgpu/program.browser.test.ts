@@ -20,7 +20,7 @@ const TOLERANCE = 1e-3;
 const HALF_TOLERANCE = 1e-2;
 
 describe('WebGPU program', function () {
-  this.timeout(400_000);
+  this.timeout(180_000);
   let hasHalfTiles: boolean;
 
   before(async function () {
