@@ -2,7 +2,7 @@
 
 import { WpError } from '../errors.ts';
 import type { OnnxInfo } from '../tensors.ts';
-import type { Capabilities } from '../types.ts';
+import type { BackendName, Capabilities } from '../types.ts';
 import type { OnnxHeader } from './header.ts';
 
 export type Provider = OnnxInfo['provider'];
@@ -13,59 +13,50 @@ export interface ProviderChoice {
   reason: string;
 }
 
+type Ends = Pick<OnnxHeader, 'inputs' | 'outputs' | 'weights'>;
+
 /**
- * The providers to try, best first; never empty. `auto` moves on when one cannot make a session of the model.
- * Throws `backend-unavailable` when the one asked for is missing here.
+ * The providers to try, best first; never empty. `auto` and `webnn` move on when one cannot make a session of the model: browsers
+ * decide model by model what their WebNN runs. Throws `backend-unavailable` when WebGPU or WebAssembly was asked for and is missing.
  */
 export function chooseProviders(
-  { webgpu, webnn, wasm, browser }: Capabilities,
-  wish: string,
+  capabilities: Capabilities,
+  wish: BackendName | 'auto',
   /** Undefined while the file has not been read. */
-  header: Pick<OnnxHeader, 'inputs' | 'outputs' | 'weights'> | undefined,
+  header: Ends | undefined,
 ): ProviderChoice[] {
-  const isNode = browser.name === 'node';
-  const hasF16 = webgpu.available && webgpu.features.includes('shader-f16');
-  const lacksF16 = header && usesF16(header) && !hasF16 ? 'The file computes with f16, and WebGPU has none here.' : '';
-  if (wish !== 'auto') {
-    const missing =
-      wish === 'webgpu'
-        ? !webgpu.available && webgpu.reason
-        : wish === 'webnn'
-          ? !webnn.available && webnn.reason
-          : wish === 'wasm'
-            ? !wasm.available && wasm.reason
-            : 'ONNX files run on webgpu, webnn or wasm.';
-    if (missing === false && wish === 'webgpu' && lacksF16) {
-      throw new WpError(
-        'backend-unavailable',
-        `WebGPU was asked for: ${lacksF16}`,
-        'Use a variant of f32, or backend "auto".',
-        {
-          actual: wish,
-          missing: 'shader-f16',
-        },
-      );
-    }
-    if (missing === false) return [{ provider: wish as Provider, reason: `${NAMES[wish as Provider]} was asked for.` }];
+  const { webnn, wasm } = capabilities;
+  const noGpu = whyNoGpu(capabilities, header);
+  if (wish === 'webgpu' || wish === 'wasm') {
+    const missing = wish === 'webgpu' ? noGpu : wasm.available ? '' : wasm.reason;
+    if (!missing) return [{ provider: wish, reason: `${NAMES[wish]} was asked for.` }];
     throw new WpError(
       'backend-unavailable',
-      `${wish} was asked for and is not available: ${missing}`,
-      'Use backend "auto" or "wasm".',
-      { actual: wish, webgpu: webgpu.available || webgpu.reason, webnn: webnn.reason, wasm: wasm.reason },
+      `${NAMES[wish]} was asked for and cannot run this file: ${missing}`,
+      'Use backend "auto".',
+      { actual: wish, reason: missing },
     );
   }
+  const automatic = chooseAutomatically(capabilities, noGpu);
+  if (wish === 'auto') return automatic;
+  if (webnn.available) return [{ provider: 'webnn', reason: 'WebNN was asked for.' }, ...automatic];
+  return automatic.map(({ provider, reason }) => ({
+    provider,
+    reason: `WebNN was asked for. ${webnn.reason} ${reason}`,
+  }));
+}
+
+/** WebNN is never among them: no browser says how fast its devices are. */
+function chooseAutomatically({ webgpu, wasm }: Capabilities, noGpu: string): ProviderChoice[] {
   const choices: ProviderChoice[] = [];
-  if (webgpu.available && !webgpu.isFallback && !isNode && !lacksF16) {
+  if (webgpu.available && !webgpu.isFallback && !noGpu) {
     choices.push({ provider: 'webgpu', reason: `WebGPU runs on ${webgpu.description || 'this device’s GPU'}.` });
   }
-  // WebNN compiles a graph for its shapes: sizes that are open until a run would leave most of it to the CPU.
-  const isStatic = header?.inputs.every(({ dims }) => dims?.every((size) => typeof size === 'number')) ?? false;
-  if (webnn.available && isStatic)
-    choices.push({ provider: 'webnn', reason: 'WebNN runs it: all its shapes are fixed.' });
-  const noGpu = webgpu.available
-    ? lacksF16 || `WebGPU is emulated on the CPU here (${webgpu.description})`
-    : `There is no WebGPU: ${webgpu.reason}`;
-  if (wasm.available) choices.push({ provider: 'wasm', reason: `WebAssembly. ${noGpu}` });
+  if (wasm.available) {
+    const emulated = webgpu.available && webgpu.isFallback;
+    const why = noGpu || (emulated ? `WebGPU is emulated on the CPU here (${webgpu.description}).` : '');
+    choices.push({ provider: 'wasm', reason: `WebAssembly runs it. ${why}`.trim() });
+  }
   if (choices.length > 0) return choices;
   throw new WpError(
     'backend-unavailable',
@@ -75,12 +66,19 @@ export function chooseProviders(
   );
 }
 
+/** '' where WebGPU can run the file. */
+function whyNoGpu({ webgpu }: Capabilities, header: Ends | undefined): string {
+  if (!webgpu.available) return `There is no WebGPU: ${webgpu.reason}`;
+  const lacksF16 = header && usesF16(header) && !webgpu.features.includes('shader-f16');
+  return lacksF16 ? 'The file computes with f16, and WebGPU has none here.' : '';
+}
+
 export const NAMES: Readonly<Record<Provider, string>> = { webgpu: 'WebGPU', webnn: 'WebNN', wasm: 'WebAssembly' };
 
 /** ONNX' number of f16. */
 const FLOAT16 = 10;
 
-function usesF16({ inputs, outputs, weights }: Pick<OnnxHeader, 'inputs' | 'outputs' | 'weights'>): boolean {
+function usesF16({ inputs, outputs, weights }: Ends): boolean {
   return (
     [...inputs, ...outputs].some(({ type }) => type === 'float16') ||
     weights.some(({ dataType }) => dataType === FLOAT16)

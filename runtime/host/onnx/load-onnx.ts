@@ -14,7 +14,7 @@ import { chooseVariants } from '../../onnx/variants.ts';
 import { memoryLimit } from '../../planning/memory-limit.ts';
 import { chooseThreads } from '../../planning/threads.ts';
 import type { LoadRequest } from '../../protocol/messages.ts';
-import type { Capabilities, ModelInfo } from '../../types.ts';
+import type { BackendName, Capabilities, ModelInfo } from '../../types.ts';
 import type { LoadContext } from '../load.ts';
 import { LoadedOnnx } from './loaded-onnx.ts';
 import { findOnnx, readOnnx } from './read-model.ts';
@@ -102,7 +102,7 @@ export async function loadOnnx({ request, context, files, progress, refusal }: O
         provider: session.provider,
       },
       plan: {
-        backend: session.provider as ModelInfo['plan']['backend'],
+        backend: session.provider,
         backendDescription: `ONNX Runtime, ${NAMES[session.provider]}`,
         precision,
         bitsPerWeight,
@@ -127,7 +127,7 @@ export async function loadOnnx({ request, context, files, progress, refusal }: O
 async function createWith(
   source: OnnxSource,
   header: OnnxHeader,
-  wish: string,
+  wish: BackendName | 'auto',
   capabilities: Capabilities,
   threads: number,
 ): Promise<{ session: OnnxSession; reasons: Reason[] }> {
