@@ -74,7 +74,7 @@ export default {
   browsers: [chromeLauncher({ launchOptions, puppeteer })],
   browserStartTimeout: 180_000,
   testsStartTimeout: 300_000,
-  testsFinishTimeout: 1_500_000,
+  testsFinishTimeout: 600_000,
   testFramework: { config: { timeout: 60_000, ...(process.env.WP_GREP ? { grep: process.env.WP_GREP } : {}) } },
   plugins: [esbuildPlugin({ ts: true, target: 'es2022', tsconfig: join(root, 'tsconfig.json') })],
   middleware: [setHeaders, serveShared, serveWorkerFromSources, serveModelsFromSources],

@@ -14,7 +14,7 @@ import { checkNode, ensureInstalled } from './install.mjs';
 import { root } from './root.mjs';
 
 /** A stage that takes longer hangs. Shaders on a software adapter take most of a browser's stage. */
-const stageTimeoutMs = 40 * 60_000;
+const stageTimeoutMs = 20 * 60_000;
 
 checkNode();
 const { values: options } = parseArgs({
