@@ -1,17 +1,23 @@
 // Loss against bytes for every quantiser of ours: a model is calibrated on one text, quantised in every way, run by our WASM
 // backend in the rows that were made, and measured on another text as llama.cpp's llama-perplexity does.
 //
-//   node bench/quality-curve.mjs --model FOLDER --calibrate FILE --text FILE [--windows 20] [--json FILE]
-//                                [--methods nearest,search,hqq,importance,gptq,adaptive] [--bits 8,4,3,2] [--budgets 13.1,11.4,9.5,7.7]
+//   node bench/quality-curve.mjs --model FOLDER --calibrate FILE --text FILE [--windows 20] [--calibration-windows 40]
+//                                [--methods nearest,search,hqq,importance,gptq,descent] [--bits 8,4,3,2]
+//                                [--files adaptive=FILE.gguf,llama.cpp=FILE.gguf,...] [--json FILE] [--svg FILE] [--from FILE]
 //
-// `adaptive` assigns bits under each budget (MB of matrices) by measured sensitivity and rounds by GPTQ layer after layer; the
-// other methods give every matrix the same row: q8g32, q4k, q3k, q2k; hqq, which moves minimums, q8g32m, q4g64m, q3g64m, q2g64m.
+// `gptq` is without refinement, `descent` has the coordinate descent over codes and scales after it, as `quantize` does. `--from`
+// goes on with the results of a file that `--json` wrote; with `--methods none` it only plots them.
+// The methods give every matrix the same row: q8g32, q4k, q3k, q2k; hqq, which moves minimums, q8g32m, q4g64m, q3g64m, q2g64m.
+// `--files` measures whole files beside them, each in the line of its name: what `wp-models quantize --budget` wrote is
+// `adaptive`, what a peer wrote has the peer's name. They need dist/ (npm run build).
 
 import { readFile, writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { tsImport } from 'tsx/esm/api';
+import { curvePlot } from './curve-plot.mjs';
 
-const { openModel, totalBytes, CANDIDATES } = await tsImport('../scripts/calibration-model.ts', import.meta.url);
+const { openModel, totalBytes } = await tsImport('../scripts/calibration-model.ts', import.meta.url);
 const calibration = await tsImport('../runtime/quantization/calibration/index.ts', import.meta.url);
 const { measurePerplexity } = await tsImport('../runtime/evaluation/perplexity.ts', import.meta.url);
 const { FORMATS } = await tsImport('../runtime/quantization/formats.ts', import.meta.url);
@@ -20,7 +26,6 @@ const { lower } = await tsImport('../runtime/graph/passes/index.ts', import.meta
 
 const ROWS = { 8: 'q8g32', 4: 'q4k', 3: 'q3k', 2: 'q2k' };
 const MINIMUM_ROWS = { 8: 'q8g32m', 4: 'q4g64m', 3: 'q3g64m', 2: 'q2g64m' };
-const CALIBRATION_WINDOWS = { count: 40, length: 512 };
 const WINDOW = 512;
 const CHUNK = 128;
 
@@ -30,11 +35,14 @@ const { values: options } = parseArgs({
     calibrate: { type: 'string' },
     text: { type: 'string' },
     windows: { type: 'string', default: '20' },
-    methods: { type: 'string', default: 'nearest,search,hqq,importance,gptq,adaptive' },
+    'calibration-windows': { type: 'string', default: '40' },
+    methods: { type: 'string', default: 'nearest,search,hqq,importance,gptq,descent' },
     bits: { type: 'string', default: '8,4,3,2' },
-    budgets: { type: 'string', default: '13.1,11.4,9.5,7.7' },
+    files: { type: 'string' },
     threads: { type: 'string' },
     json: { type: 'string' },
+    svg: { type: 'string' },
+    from: { type: 'string' },
   },
 });
 if (!options.model || !options.calibrate || !options.text) {
@@ -44,7 +52,10 @@ if (!options.model || !options.calibrate || !options.text) {
 
 const { model, graph, tokenize } = await openModel(options.model, options.threads && Number(options.threads));
 const tokens = tokenize(await readFile(options.text, 'utf8'));
-const windows = calibration.textWindows(tokenize(await readFile(options.calibrate, 'utf8')), CALIBRATION_WINDOWS);
+const windows = calibration.textWindows(tokenize(await readFile(options.calibrate, 'utf8')), {
+  count: Number(options['calibration-windows']),
+  length: 512,
+});
 const matrices = graph.weights.filter(({ shape }) => shape.length > 1);
 
 /** Rounding to the nearest code of the group's whole range: what quantising costs when nothing is searched. */
@@ -137,16 +148,36 @@ const collect = async (stream) => {
 };
 const uniform = (row) => new Map(matrices.map(({ name }) => [name, FORMATS[row]]));
 
-const results = [];
-let f16;
+/** Perplexity of a whole file, loaded as a page would. */
+async function measureFile(path) {
+  const { loadModel } = await import('../dist/index.js');
+  const loaded = await loadModel(path, {
+    backend: 'wasm',
+    contextLength: WINDOW,
+    ...(options.threads && { threads: Number(options.threads) }),
+  });
+  const measured = await measurePerplexity((part) => loaded.logits(part), tokens, {
+    window: WINDOW,
+    windows: Number(options.windows),
+  });
+  const bytes = loaded.info.plan.memory.weights;
+  await loaded.dispose();
+  return { bytes, measured };
+}
+
+const results = options.from ? JSON.parse(await readFile(options.from, 'utf8')) : [];
+let f16 = results.find(({ method }) => method === 'none')?.loss;
 async function report(method, row, named, bytes = totalBytes(named)) {
-  const { perplexity, loss, standardError } = await measure(named);
+  await record(method, row, bytes, await measure(named));
+}
+
+async function record(method, row, bytes, { perplexity, loss, standardError }) {
   f16 ??= loss;
   const above = 100 * (Math.exp(loss - f16) - 1);
-  results.push({ method, row, bytes, perplexity, loss, standardError, above });
+  results.push({ method, row, bytes, perplexity, loss, standardError, above, windows: Number(options.windows) });
   const cells = [
     method.padEnd(11),
-    row.padEnd(9),
+    row.padEnd(11),
     (bytes / 1e6).toFixed(2).padStart(6),
     perplexity.toFixed(3).padStart(9),
   ];
@@ -154,27 +185,18 @@ async function report(method, row, named, bytes = totalBytes(named)) {
   if (options.json) await writeFile(options.json, `${JSON.stringify(results, undefined, 1)}\n`);
 }
 
-console.log('method       row           MB  perplexity  above f16');
-await report(
-  'none',
-  'f16',
-  await collect(calibration.quantizeWeights(model, { method: 'search', formats: uniform('f16') })),
-);
-const methods = options.methods.split(',');
-const needsText = methods.some((method) => ['importance', 'gptq', 'adaptive'].includes(method));
+console.log('method       row             MB  perplexity  above f16');
+if (f16 === undefined) {
+  await report(
+    'none',
+    'f16',
+    await collect(calibration.quantizeWeights(model, { method: 'search', formats: uniform('f16') })),
+  );
+}
+const methods = options.methods === 'none' ? [] : options.methods.split(',');
+const needsText = methods.some((method) => ['importance', 'gptq', 'descent'].includes(method));
 const statistics = needsText ? await calibration.calibrate(model, windows, { gather: 'moments' }) : undefined;
 for (const method of methods) {
-  if (method === 'adaptive') {
-    const probed = windows.filter((_, i) => i % 13 === 3).map((window) => window.slice(0, 256));
-    const candidates = CANDIDATES.map((name) => FORMATS[name]);
-    const units = await calibration.measureSensitivity(model, probed, statistics, { candidates });
-    for (const budget of options.budgets.split(',')) {
-      const { formats } = calibration.assignBits(units, Number(budget) * 1e6);
-      const stream = calibration.quantizeLayers(model, windows, { formats, calibration: statistics });
-      await report(method, `${budget} MB`, await collect(stream));
-    }
-    continue;
-  }
   for (const bits of options.bits.split(',')) {
     const row = (method === 'hqq' ? MINIMUM_ROWS : ROWS)[bits];
     if (method === 'nearest') {
@@ -185,9 +207,20 @@ for (const method of methods) {
       );
       await report(method, plain, await quantizeNearest(plain), bytes);
     } else {
-      const stream = calibration.quantizeWeights(model, { method, formats: uniform(row), calibration: statistics });
+      const stream = calibration.quantizeWeights(model, {
+        method: method === 'descent' ? 'gptq' : method,
+        gptq: { refinements: method === 'descent' ? 2 : 0 },
+        formats: uniform(row),
+        calibration: statistics,
+      });
       await report(method, row, await collect(stream));
     }
   }
 }
+for (const entry of options.files?.split(',') ?? []) {
+  const [name, path] = entry.split('=');
+  const { bytes, measured } = await measureFile(path);
+  await record(name, basename(path, '.gguf'), bytes, measured);
+}
+if (options.svg) await writeFile(options.svg, curvePlot(results));
 process.exit(0);
