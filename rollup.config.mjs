@@ -132,7 +132,7 @@ const isApi = (id) => id.endsWith('/runtime/index.ts');
  * editions of theirs that know no DOM. Only the export condition `node` leads here.
  */
 const server = {
-  input: { elements: 'components/index.ts', embed: 'components/embed.ts' },
+  input: { elements: 'components/index.ts', embed: 'components/embed.ts', vision: 'components/vision.ts' },
   output: {
     ...output,
     dir: 'dist/server',
@@ -145,15 +145,15 @@ const server = {
 };
 
 /**
- * <wp-embed>, for pages that use it: beside elements.js, and apart from it. As another entry of the page's bundle it would cut
+ * <wp-embed> and <wp-vision>, for pages that use them: beside elements.js, and apart from it. As another entry of the page's bundle it would cut
  * elements.js into chunks that are 1.7 KB longer for every chat. The API is shared, and with it the worker.
  */
-const embed = {
-  input: { embed: 'components/embed.ts' },
+const apart = (name) => ({
+  input: { [name]: `components/${name}.ts` },
   output: { ...output, paths: (id) => (isApi(id) ? './index.js' : id) },
   external: (id) => isExternal(id) || isApi(id),
   plugins: plugins(undefined),
   onwarn,
-};
+});
 
-export default { page, embed, worker, server };
+export default { page, embed: apart('embed'), vision: apart('vision'), worker, server };

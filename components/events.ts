@@ -3,8 +3,10 @@
 
 import type {
   ChatMessage,
+  Classification,
   Embeddings,
   FinishReason,
+  ImageSource,
   LoadProgress,
   Model,
   Timing,
@@ -47,6 +49,10 @@ export interface WpEventDetails {
   'wp-results': { query: string; results: readonly { item: HTMLElement; score: number }[] };
   /** A result was chosen. */
   'wp-select': { item: HTMLElement; score: number };
+  /** A person gave an image. */
+  'wp-image': { image: ImageSource };
+  /** What the model says of an image, best first. */
+  'wp-scores': { task: 'classify' | 'zero-shot' | 'similarity'; scores: readonly Classification[] };
 }
 
 export type WpEventMap = { [Type in keyof WpEventDetails]: CustomEvent<WpEventDetails[Type]> };
@@ -71,5 +77,7 @@ declare global {
     'wp-vectors': WpEventMap['wp-vectors'];
     'wp-results': WpEventMap['wp-results'];
     'wp-select': WpEventMap['wp-select'];
+    'wp-image': WpEventMap['wp-image'];
+    'wp-scores': WpEventMap['wp-scores'];
   }
 }

@@ -103,9 +103,12 @@ const steps = {
   },
   page: {
     inputs: sources,
-    outputs: ['dist/index.js', 'dist/elements.js', 'dist/embed.js', 'dist/cli.js'],
+    outputs: ['dist/index.js', 'dist/elements.js', 'dist/embed.js', 'dist/vision.js', 'dist/cli.js'],
     run: async () =>
-      removeStale([...(await bundle('page')), ...(await bundle('embed'))], (name) => !isWorkerFile(name)),
+      removeStale(
+        [...(await bundle('page')), ...(await bundle('embed')), ...(await bundle('vision'))],
+        (name) => !isWorkerFile(name),
+      ),
   },
   worker: {
     inputs: sources.filter((path) => path !== 'components' && path !== 'cli'),
@@ -114,12 +117,17 @@ const steps = {
   },
   server: {
     inputs: sources.filter((path) => path !== 'workers' && path !== 'cli'),
-    outputs: ['dist/server/elements.js', 'dist/server/embed.js'],
+    outputs: ['dist/server/elements.js', 'dist/server/embed.js', 'dist/server/vision.js'],
     run: () => bundle('server'),
   },
   types: {
     inputs: ['runtime', 'components', 'tsconfig.json', 'tsconfig.build.json'],
-    outputs: ['dist/types/runtime/index.d.ts', 'dist/types/components/index.d.ts', 'dist/types/components/embed.d.ts'],
+    outputs: [
+      'dist/types/runtime/index.d.ts',
+      'dist/types/components/index.d.ts',
+      'dist/types/components/embed.d.ts',
+      'dist/types/components/vision.d.ts',
+    ],
     run: types,
   },
   onnx: {

@@ -108,12 +108,16 @@ export function failureTitle(error: WpError): string {
   return FAILURE_TITLES[error.code] ?? 'Something went wrong';
 }
 
-export function failureView(error: WpError, onRetry: (() => void) | undefined): TemplateResult {
+export function failureView(
+  error: WpError,
+  onRetry: (() => void) | undefined,
+  title = failureTitle(error),
+): TemplateResult {
   return html`
     <div class="status failure" part="failure" role="alert">
       <span class="status-icon">${icons.alert}</span>
       <div class="status-text">
-        <p class="status-title">${failureTitle(error)}</p>
+        <p class="status-title">${title}</p>
         <p class="status-message">${error.message}</p>
         ${error.hint ? html`<p class="status-hint">${error.hint}</p>` : nothing}
         <p class="status-detail">Code: <code>${error.code}</code></p>

@@ -64,10 +64,11 @@ export const layers: Readonly<Record<string, Layer>> = {
     allowTypes: ['graph'],
   },
 
-  // Words.
+  // Words, and images. What a file says of its size is known to the element too, which draws before a model is there.
+  imageHeader: { paths: ['runtime/processing/images/image-header.ts'], allow: [], allowTypes: ['processing'] },
   processing: {
     paths: ['runtime/processing/'],
-    allow: ['errors', 'types'],
+    allow: ['errors', 'types', 'imageHeader'],
     packages: ['@huggingface/tokenizers', '@huggingface/jinja'],
   },
   generation: {
@@ -140,9 +141,10 @@ export const layers: Readonly<Record<string, Layer>> = {
   workers: { paths: ['workers/'], allow: ['host', 'protocol'], packages: ['comlink'], node: 'dynamic' },
   components: {
     paths: ['components/'],
-    allow: ['api', 'vectorIndex'],
+    allow: ['api', 'vectorIndex', 'drawnImage'],
     packages: ['lit', '@lit/context', 'marked', 'dompurify'],
   },
+  drawnImage: { paths: ['components/internal/drawn-image.ts'], allow: ['api', 'imageHeader'] },
   vectorIndex: { paths: ['components/internal/vector-index.ts'], allow: ['api'], packages: ['idb-keyval'] },
   cli: { paths: ['cli/'], allow: ['api'], node: 'static' },
 };

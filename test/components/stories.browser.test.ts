@@ -10,6 +10,7 @@ import * as chat from '../../stories/wp-chat.stories.ts';
 import * as embed from '../../stories/wp-embed.stories.ts';
 import * as meter from '../../stories/wp-memory-meter.stories.ts';
 import * as model from '../../stories/wp-model.stories.ts';
+import * as vision from '../../stories/wp-vision.stories.ts';
 import { expectAccessible, mount, rendered, removeMounted } from './support.ts';
 
 type StoryFile = { default: StoryMeta } & Record<string, Story | StoryMeta>;
@@ -25,6 +26,7 @@ describe('stories', () => {
     embed,
     meter,
     model,
+    vision,
     decoders,
     encoders,
   ] as unknown as StoryFile[]) {
@@ -37,7 +39,9 @@ describe('stories', () => {
           try {
             render(story.render(), canvasElement);
             await story.play?.({ canvasElement });
-            for (const themed of canvasElement.querySelectorAll('wp-chat, wp-embed, wp-memory-meter, wp-model')) {
+            for (const themed of canvasElement.querySelectorAll(
+              'wp-chat, wp-embed, wp-memory-meter, wp-model, wp-vision',
+            )) {
               if (!themed.hasAttribute('theme')) themed.setAttribute('theme', theme);
             }
             await rendered();

@@ -82,11 +82,16 @@ describe('the packed package', () => {
       'dist/index.js',
       'dist/elements.js',
       'dist/embed.js',
+      'dist/vision.js',
       'dist/model.worker.js',
       'dist/cli.js',
       'dist/server/elements.js',
+      'dist/server/embed.js',
+      'dist/server/vision.js',
       'dist/types/runtime/index.d.ts',
       'dist/types/components/index.d.ts',
+      'dist/types/components/embed.d.ts',
+      'dist/types/components/vision.d.ts',
       'dist/models/fable-25m/config.json',
       'dist/models/fable-25m/tokenizer.json',
     ]) {
@@ -119,7 +124,11 @@ describe('the packed package', () => {
       const before = names();
       const api = await import('wp-models');
       const afterApi = names();
-      const elements = await import('wp-models/elements');
+      const elements = {
+        ...(await import('wp-models/elements')),
+        ...(await import('wp-models/embed')),
+        ...(await import('wp-models/vision')),
+      };
       console.log(JSON.stringify({
         api: typeof api.loadModel,
         elements: Object.keys(elements),
@@ -130,7 +139,7 @@ describe('the packed package', () => {
       api: string;
     };
     assert.equal(result.api, 'function');
-    assert.ok(result.elements.includes('WpChat'));
+    for (const name of ['WpChat', 'WpEmbed', 'WpVision']) assert.ok(result.elements.includes(name), name);
     assert.deepEqual(result.byApi, []);
     // Lit counts its editions, and brings Node a shim of what it extends.
     const ofLit =
@@ -168,6 +177,8 @@ describe('the packed package', () => {
         join(folder, 'use.ts'),
         `import { loadModel, WpError, type ChatPart, type Model } from 'wp-models';
          import { WpChat } from 'wp-models/elements';
+         import { WpEmbed } from 'wp-models/embed';
+         import { WpVision, type VisionTask } from 'wp-models/vision';
          export async function use(): Promise<string> {
            const model: Model = await loadModel('wp:fable-25m', { onProgress: ({ loadedBytes }) => loadedBytes.toFixed() });
            let text = '';
@@ -180,6 +191,8 @@ describe('the packed package', () => {
            return text + completion.choices[0].message.content;
          }
          export const element: WpChat | null = document.querySelector('wp-chat');
+         export const search: WpEmbed | null = document.querySelector('wp-embed');
+         export const task: VisionTask | undefined = (document.querySelector('wp-vision') satisfies WpVision | null)?.task;
          // @ts-expect-error a role that does not exist
          export const bad: Parameters<Model['chat']>[0] = [{ role: 'robot', content: '' }];
          export const code: 'aborted' | string = new WpError('network', 'x').code;`,

@@ -4,16 +4,13 @@
 
 import { isAbortError, throwIfAborted, WpError } from '../../errors.ts';
 import type { ImagePayload, ImagePixels } from '../../model.ts';
-import { HEADER_BYTES, readImageSize } from './image-header.ts';
+import { HEADER_BYTES, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, readImageSize } from './image-header.ts';
 import type { PixelSize } from './processor-config.ts';
 import { readTransparent } from './read-transparent.ts';
 import type { ByteImage } from './resample.ts';
 import { copyTile, tiles } from './tiles.ts';
 
-/** Three bytes each, and as many again while a browser decodes: more is refused before it is decoded. */
-export const MAX_IMAGE_PIXELS = 100_000_000;
-/** Of a file. */
-export const MAX_IMAGE_BYTES = 256 * 2 ** 20;
+export { MAX_IMAGE_PIXELS } from './image-header.ts';
 
 /** Throws a WpError that names the image by `index`: `invalid-argument`, `unsupported-format`, `network`, `not-found`. */
 export async function decodeImage(payload: ImagePayload, index: number, signal?: AbortSignal): Promise<ByteImage> {

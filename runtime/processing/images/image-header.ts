@@ -1,7 +1,13 @@
 // The size that a file says it has, read from its first bytes: a few hundred of them can announce gigabytes of pixels, and what
 // decodes them would try. Formats: PNG, JPEG, GIF, WebP, BMP; undefined for others, whose size is known after decoding only.
+// It imports no code: the worker and <wp-vision> each carry it.
 
 import type { PixelSize } from './processor-config.ts';
+
+/** Three bytes each, and as many again while a browser decodes: more is refused before it is decoded. */
+export const MAX_IMAGE_PIXELS = 100_000_000;
+/** Of a file. */
+export const MAX_IMAGE_BYTES = 256 * 2 ** 20;
 
 /** Bytes that are enough: a JPEG's size stands behind its colour profile and its preview. */
 export const HEADER_BYTES = 1 << 20;
