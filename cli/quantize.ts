@@ -49,7 +49,8 @@ const table = {
   budget: {
     kind: 'text',
     value: '<size>',
-    description: 'with --calibrate: bytes of all matrices (9.5MB); bits are measured and chosen for it',
+    description:
+      'with --calibrate: bytes of all matrices (9.5MB), for which bits are measured and chosen; or "device": they keep --bits, and precision "auto" chooses by what was measured, for the bytes of each device',
   },
   force: { kind: 'flag', description: 'write over what is there, and do not go on with an interrupted run' },
   json: { kind: 'flag', description: 'print one JSON object instead of text' },
@@ -154,7 +155,7 @@ function readOptions(values: OptionValues<typeof table>): QuantizeOptions {
     perLayer: readPairs('layer', values.layer ?? []),
     method: values.method as QuantizeOptions['method'],
     calibration: values.calibrate === undefined ? undefined : readText(values.calibrate),
-    budgetBytes: values.budget === undefined ? undefined : readSize(values.budget),
+    budgetBytes: values.budget === undefined ? undefined : readBudget(values.budget),
   };
 }
 
@@ -168,10 +169,11 @@ function readPairs(option: string, pairs: readonly string[]): Record<string, Qua
   );
 }
 
-/** `9.5MB`, `800kB`, `1.2 GB`, or bytes. */
-function readSize(text: string): number {
+/** `9.5MB`, `800kB`, `1.2 GB`, or bytes; or `device`. */
+function readBudget(text: string): number | 'device' {
+  if (text === 'device') return text;
   const match = /^\s*(\d+(?:\.\d+)?)\s*([kKmMgG]?)[bB]?\s*$/.exec(text);
-  if (!match) throw new UsageError(`--budget is "${text}"; a size such as 9.5MB is needed.`, 'quantize');
+  if (!match) throw new UsageError(`--budget is "${text}"; a size such as 9.5MB is needed, or device.`, 'quantize');
   const units: Record<string, number> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
   return Math.round(Number(match[1]) * units[match[2]!.toLowerCase()]!);
 }

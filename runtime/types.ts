@@ -57,9 +57,10 @@ export interface QuantizeOptions extends QuantizationOptions {
   calibration?: string | undefined;
   /**
    * With a calibration text: bytes of all matrices. The bits of each are then measured and chosen (adaptive precision), between
-   * 2 and 8; `bits` and the policies count for nothing.
+   * 2 and 8; `bits` and the policies count for nothing. `'device'`: the matrices have `bits` (16, say), and what was measured is
+   * written into the file, so that `precision: 'auto'` assigns bits for the bytes of the device that loads it.
    */
-  budgetBytes?: number | undefined;
+  budgetBytes?: number | 'device' | undefined;
   /**
    * Takes the bytes as they are made, one piece after another in ascending order of each file; awaited. Without it they are
    * gathered in `files`.

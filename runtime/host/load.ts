@@ -24,7 +24,7 @@ import { createTokenizer } from '../processing/tokenizer.ts';
 import { libraryFor } from '../processing/tokenizer-library.ts';
 import type { LoadRequest } from '../protocol/messages.ts';
 import type { LoadProgress, ModelInfo, PlanReport, PrecisionName, QuantizationOptions } from '../types.ts';
-import { openCheckpoint, type Checkpoint } from '../weights/checkpoint.ts';
+import { openCheckpoint, sensitivityKey, type Checkpoint } from '../weights/checkpoint.ts';
 import { createWeightSource, type WeightSource } from '../weights/weight-source.ts';
 import type { BackendPool } from './backend-pool.ts';
 import { fillProgram } from './fill-program.ts';
@@ -71,6 +71,8 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
     const checkpoint = gguf?.checkpoint ?? (await openCheckpoint(files, signal));
     const { precision } = request;
     const policy = typeof precision === 'object' ? await loadPolicy(precision, authored) : undefined;
+    const costs = precision === 'auto' && checkpoint.metadata.get(sensitivityKey);
+    const measured = costs && (await import('../planning/measured-precision.ts')).measuredPrecision(costs);
     const stored = createWeightSource(checkpoint, authored);
     const graph = lower(withKinds(authored, (weight) => stored.storedFormat(weight), policy?.bitsOf));
     const weights = createWeightSource(checkpoint, graph);
@@ -78,7 +80,7 @@ export async function load(request: LoadRequest, context: LoadContext): Promise<
     const plan = planModel({
       graph,
       capabilities,
-      wishes: { ...request, precision: policy ?? (precision as PrecisionName) },
+      wishes: { ...request, precision: measured || (policy ?? (precision as PrecisionName)) },
       model: {
         maxContextLength: config.maxContextLength,
         storedFormats: new Map(graph.weights.map((weight) => [weight.name, weights.storedFormat(weight)])),

@@ -8,15 +8,21 @@ import type { BackendName, Capabilities, LoadOptions, PrecisionName } from '../t
 import { chooseContextLengths } from './context-length.ts';
 import { activationPlan, estimateMemory, type MemoryEstimate, type ProgramSizes } from './memory-estimate.ts';
 import { findMisfit, memoryLimit, type MemoryLimit, type Misfit } from './memory-limit.ts';
-import { chooseFormats, type FormatChoice, type PrecisionPolicy, type StoredFormats } from './precision-policy.ts';
+import {
+  chooseFormats,
+  type FormatChoice,
+  type PrecisionLadder,
+  type PrecisionPolicy,
+  type StoredFormats,
+} from './precision-policy.ts';
 import { describeBytes, describeCount, type Reason } from './reason.ts';
 
 export interface PlanWishes extends Pick<
   LoadOptions,
   'backend' | 'contextLength' | 'memoryLimitBytes' | 'threads' | 'webnnDevice'
 > {
-  /** Bits a role and a layer come as a policy: see quantization-options.ts. */
-  precision?: PrecisionName | PrecisionPolicy | undefined;
+  /** Bits a role and a layer come as a policy: see quantization-options.ts. What a file was measured for is a ladder: measured-precision.ts. */
+  precision?: PrecisionName | PrecisionPolicy | PrecisionLadder | undefined;
 }
 
 export interface PlanRequest {

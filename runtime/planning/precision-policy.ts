@@ -29,6 +29,9 @@ export interface PrecisionPolicy {
   reasons: readonly string[];
 }
 
+/** What to try for a graph, best first. */
+export type PrecisionLadder = (graph: Graph, stored: StoredFormats) => FormatChoice[];
+
 export interface FormatChoice {
   formats: Map<string, WeightFormat>;
   /** What most weights have got, which may differ from the wish. */
@@ -77,8 +80,9 @@ const LOWERED: readonly (readonly [ChosenPrecision, ChosenPrecision?])[] = [
 export function chooseFormats(
   graph: Graph,
   stored: StoredFormats,
-  wish: PrecisionName | PrecisionPolicy,
+  wish: PrecisionName | PrecisionPolicy | PrecisionLadder,
 ): FormatChoice[] {
+  if (typeof wish === 'function') return wish(graph, stored);
   if (typeof wish === 'object') return [formatsFor(graph, stored, wish)];
   if (wish !== 'auto') return [named(graph, stored, wish)];
   if (isStoredQuantized(graph, stored)) return automaticForStored(graph, stored);

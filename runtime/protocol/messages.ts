@@ -66,7 +66,7 @@ export interface QuantizeRequest {
   name: string;
   method: QuantizationMethod;
   calibration: string | undefined;
-  budgetBytes: number | undefined;
+  budgetBytes: number | 'device' | undefined;
   /** Of an interrupted run. */
   state: Uint8Array | undefined;
   /** Whether states are wanted. */

@@ -24,6 +24,8 @@ export interface Checkpoint {
 }
 
 export const noticeKey = 'wp-models.notice';
+/** What each matrix costs in each format: planning/measured-precision.ts. */
+export const sensitivityKey = 'wp-models.sensitivity';
 
 export async function openCheckpoint(files: ModelFiles, signal?: AbortSignal): Promise<Checkpoint> {
   const named = files.weightsName;

@@ -11,6 +11,7 @@ import { GraphBuilder } from '../../runtime/graph/builder.ts';
 import { BackendPool } from '../../runtime/host/backend-pool.ts';
 import { openGgufModel } from '../../runtime/host/gguf-model.ts';
 import { quantizeModel } from '../../runtime/host/quantize/quantize-model.ts';
+import { measuredPrecision } from '../../runtime/planning/measured-precision.ts';
 import { nodeFiles } from '../../runtime/loading/node-files.ts';
 import { findFamily } from '../../runtime/models/index.ts';
 import { createTokenizer } from '../../runtime/processing/tokenizer.ts';
@@ -19,6 +20,7 @@ import { formatBytes, FORMATS, type FormatName } from '../../runtime/quantizatio
 import { packMatrix } from '../../runtime/quantization/pack.ts';
 import { writeQuantizedCheckpoint } from '../../runtime/quantization/quantized-checkpoint.ts';
 import type { QuantizePlan } from '../../runtime/types.ts';
+import { openCheckpoint } from '../../runtime/weights/checkpoint.ts';
 import { Random } from '../support/random.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/sentencepiece/', import.meta.url));
@@ -140,6 +142,34 @@ describe('quantising under a budget', () => {
       message: /smallest formats take \d+ bytes; the budget is 1000/,
     });
   });
+});
+
+describe('a budget that is left to the device', () => {
+  for (const output of ['gguf', 'safetensors'] as const) {
+    it(`leaves the numbers as they are, and what was measured in the ${output} file`, async () => {
+      const options = { calibration: text, budgetBytes: 'device', options: { bits: 16 }, output } as const;
+      const whole = await run(options);
+      assert.deepEqual([...new Set(Object.values(whole.plan.formats))], ['f16']);
+      const place = mkdtempSync(join(folder, 'device-'));
+      const weightsName = output === 'gguf' ? 'spm.gguf' : 'model.safetensors';
+      writeFileSync(join(place, weightsName), whole.bytes);
+      const files = nodeFiles(`${pathToFileURL(place).href}/`, { description: 'written', weightsName });
+      const checkpoint = output === 'gguf' ? (await openGgufModel(files)).checkpoint : await openCheckpoint(files);
+      const costs = checkpoint.metadata.get('wp-models.sensitivity')!;
+      await files.close();
+      const measured = JSON.parse(costs) as Record<string, Record<string, number>>;
+      const matrices = weights.filter(({ shape }) => shape.length > 1).map(({ name }) => name);
+      assert.deepEqual(Object.keys(measured).sort(), [...matrices].sort());
+      for (const [name, { q2k, q4k, q8g32 }] of Object.entries(measured)) {
+        // What the width allows: fewer bits never cost less.
+        if (q2k !== undefined) assert.ok(q2k >= q4k!, name);
+        if (q4k !== undefined) assert.ok(q4k >= q8g32!, name);
+      }
+      measuredPrecision(costs);
+      const stopped = await run(options, undefined, 3);
+      assert.deepEqual((await run(options, stopped)).bytes, whole.bytes);
+    });
+  }
 });
 
 describe('an interrupted quantisation', () => {

@@ -14,6 +14,7 @@ import {
   type Calibration,
   type CalibrationModel,
 } from '../../quantization/calibration/index.ts';
+import type { Unit } from '../../quantization/assign-bits.ts';
 import { FORMATS, isQuantized, type FormatName, type WeightFormat } from '../../quantization/formats.ts';
 import type { QuantizeProgress } from '../../types.ts';
 import type { WeightSource } from '../../weights/weight-source.ts';
@@ -21,8 +22,9 @@ import { isWritable } from './gguf-output.ts';
 
 /** Windows over which a matrix's sensitivity is measured: from the whole text, which is rarely of one kind. */
 const PROBED_WINDOWS = 4;
-/** What adaptive precision chooses from. */
+/** What adaptive precision chooses from; the rows of 32 where the width is no multiple of 256. */
 const ADAPTIVE = [FORMATS.q2k, FORMATS.q3k, FORMATS.q4k, FORMATS.q5k, FORMATS.q6k, FORMATS.q8g32];
+const ADAPTIVE_NARROW = [FORMATS.q2g32, FORMATS.q3g32, FORMATS.q4g32, FORMATS.q5g32];
 
 export interface FormatQuestion {
   request: QuantizeRequest;
@@ -39,6 +41,8 @@ export interface FormatQuestion {
 export interface ChosenFormats {
   byTensor: Map<string, WeightFormat>;
   reasons: string[];
+  /** For the file, when the budget is the device's: planning/measured-precision.ts. */
+  sensitivity?: string | undefined;
 }
 
 /** Throws `invalid-argument` for options that are not allowed, `unsupported-format` for what the output cannot hold. */
@@ -65,22 +69,49 @@ export async function chooseAllFormats(question: FormatQuestion): Promise<Chosen
       reasons.push(`${name} becomes ${nearestWritable(format)}: GGUF has no type for ${format.name}.`);
     }
   }
+  let sensitivity: string | undefined;
   if (request.budgetBytes !== undefined && calibration) {
     const units = await measureSensitivity(model, spreadOver(windows, PROBED_WINDOWS), calibration, {
-      candidates: ADAPTIVE,
+      // What is left to the device is packed there, as any row of the table.
+      candidates: [...ADAPTIVE, ...ADAPTIVE_NARROW].filter(
+        (format) => request.output !== 'gguf' || request.budgetBytes === 'device' || isWritable(format),
+      ),
       signal,
       onProgress: (done, total) => onProgress({ phase: 'measuring', done, total, tensor: undefined }),
     });
-    const assigned = assignBits(units, request.budgetBytes);
-    for (const [name, format] of assigned.formats) chosen.set(name, format);
-    reasons.push(`Bits were measured and chosen for ${assigned.bytes} bytes of matrices.`);
+    if (request.budgetBytes === 'device') {
+      sensitivity = describeSensitivity(units, authored);
+      reasons.push(
+        'What each matrix loses at fewer bits was measured and stands in the file, for "auto" to choose by.',
+      );
+    } else {
+      const assigned = assignBits(units, request.budgetBytes);
+      for (const [name, format] of assigned.formats) chosen.set(name, format);
+      reasons.push(`Bits were measured and chosen for ${assigned.bytes} bytes of matrices.`);
+    }
   }
   const byTensor = new Map<string, WeightFormat>();
   for (const weight of lowered.weights) {
     if (weight.shape.length < 2) continue;
     for (const { tensor } of weight.parts) byTensor.set(tensor, chosen.get(weight.name) ?? chosen.get(tensor)!);
   }
-  return { byTensor, reasons };
+  return { byTensor, reasons, sensitivity };
+}
+
+/** A stack's cost is shared among its tensors by their rows, since a device may stack others. */
+function describeSensitivity(units: readonly Unit[], authored: Graph): string {
+  const costs: Record<string, Record<string, number>> = {};
+  for (const { name, candidates } of units) {
+    const { parts, shape } = lower(authored).weights.find((weight) => weight.name === name)!;
+    for (const { tensor, rows } of parts) {
+      const shared = candidates.map(({ format, cost }): [string, number] => [
+        format.name,
+        Number(((cost * rows) / shape[0]!).toPrecision(4)),
+      ]);
+      costs[tensor] = Object.fromEntries(shared);
+    }
+  }
+  return JSON.stringify(costs);
 }
 
 /** Only what GGUF can hold; where the width allows none of it, more bits. */

@@ -19,6 +19,7 @@ import {
   type GgufEntry,
   type GgufTensorPlan,
 } from '../../weights/gguf/write.ts';
+import { sensitivityKey } from '../../weights/checkpoint.ts';
 import { rowsOf, setRows, allocateMatrix } from '../../weights/convert.ts';
 import type { ModelDescription } from '../model-description.ts';
 import type { Output, OutputTensor, PlannedTensor } from './output.ts';
@@ -31,7 +32,8 @@ const ARCHITECTURES: Readonly<Record<string, string>> = {
 };
 
 /** Said anew of the file that is written, or true of the file that was read only. */
-const NOT_COPIED = /^(?:general\.(?:file_type|quantization_version|alignment)|split\.|quantize\.)/;
+const NOT_COPIED =
+  /^(?:general\.(?:file_type|quantization_version|alignment)|split\.|quantize\.|wp-models\.sensitivity$)/;
 
 /** `llama_ftype` of llama.cpp, by the format of most weights: a hint for people, readers look at the tensors. */
 const FILE_TYPES: Readonly<Record<string, number>> = {
@@ -46,9 +48,11 @@ export interface GgufOutputOptions {
   /** Of a GGUF source: its entries as they are. */
   entries?: readonly GgufEntry[] | undefined;
   chatTemplate?: string | undefined;
+  sensitivity?: string | undefined;
 }
 
-export function ggufOutput({ name, tensors, description, config, entries, chatTemplate }: GgufOutputOptions): Output {
+export function ggufOutput(options: GgufOutputOptions): Output {
+  const { name, tensors, description, config, entries, chatTemplate, sensitivity } = options;
   const architecture = Object.hasOwn(ARCHITECTURES, config.modelType) ? ARCHITECTURES[config.modelType]! : undefined;
   if (architecture === undefined) {
     throw new WpError(
@@ -63,6 +67,7 @@ export function ggufOutput({ name, tensors, description, config, entries, chatTe
     ...(copied ?? describeModel(name, architecture, config, description, chatTemplate)),
     numberEntry('general.quantization_version', 'u32', 2),
     numberEntry('general.file_type', 'u32', FILE_TYPES[dominant(tensors)] ?? 0),
+    ...(sensitivity ? [textEntry(sensitivityKey, sensitivity)] : []),
   ];
 
   const plans: GgufTensorPlan[] = [];

@@ -109,10 +109,11 @@ export async function quantizeModel(request: QuantizeRequest, context: QuantizeC
             config,
             entries: await gguf?.readEntries(signal),
             chatTemplate: chatTemplateText(description),
+            sensitivity: choice.sensitivity,
           })
-        : safetensorsOutput(planned, description, checkpoint.notice);
+        : safetensorsOutput(planned, description, checkpoint.notice, choice.sensitivity);
     const formats = Object.fromEntries([...choice.byTensor].map(([name, format]) => [name, format.name]));
-    const { reasons } = choice;
+    const { reasons, sensitivity } = choice;
     const answered = await context.plan({
       restart,
       file: output.name,
@@ -124,7 +125,7 @@ export async function quantizeModel(request: QuantizeRequest, context: QuantizeC
     });
     const done = restart === undefined ? answered : 0;
     const keep = async (rest: Pick<RunState, 'calibration' | 'layer'>): Promise<void> => {
-      if (request.keepsState) await context.state?.(writeState({ asked, formats, reasons, ...rest }));
+      if (request.keepsState) await context.state?.(writeState({ asked, formats, reasons, sensitivity, ...rest }));
     };
     const from = reached(resumed?.layer, authored, output, done);
     // Without the layer's state all begins at the tables, whose statistics the state of a layer has not.
@@ -155,7 +156,8 @@ export async function quantizeModel(request: QuantizeRequest, context: QuantizeC
 function choiceOf(resumed: RunState | undefined): ChosenFormats | undefined {
   if (!resumed) return undefined;
   const byTensor = Object.entries(resumed.formats).map(([name, format]) => [name, formatOf(format)] as const);
-  return { byTensor: new Map<string, WeightFormat>(byTensor), reasons: [...resumed.reasons] };
+  const { reasons, sensitivity } = resumed;
+  return { byTensor: new Map<string, WeightFormat>(byTensor), reasons: [...reasons], sensitivity };
 }
 
 function formatOf(name: string): WeightFormat {

@@ -11,6 +11,7 @@ export interface RunState {
   /** By tensor: a row of the format table. */
   formats: Readonly<Record<string, string>>;
   reasons: readonly string[];
+  sensitivity?: string | undefined;
   calibration?: Calibration | undefined;
   layer?: LayerState | undefined;
 }
@@ -21,7 +22,7 @@ export interface Asked {
   source: string;
   options: string;
   method: string;
-  budgetBytes: number | undefined;
+  budgetBytes: number | 'device' | undefined;
   text: string | undefined;
 }
 
@@ -68,9 +69,16 @@ interface Described extends Omit<RunState, 'calibration' | 'layer'> {
   layer?: { layer: number; lengths: number[] };
 }
 
-export function writeState({ asked, formats, reasons, calibration, layer }: RunState): Uint8Array<ArrayBuffer> {
+export function writeState({
+  asked,
+  formats,
+  reasons,
+  sensitivity,
+  calibration,
+  layer,
+}: RunState): Uint8Array<ArrayBuffer> {
   const arrays: (Float64Array | Float32Array)[] = [];
-  const described: Described = { asked, formats, reasons };
+  const described: Described = { asked, formats, reasons, sensitivity };
   if (calibration) {
     described.calibration = [...calibration].map(([tensor, { columns, count, squares, moments }]) => {
       arrays.push(squares, ...(moments ? [moments] : []));

@@ -2,6 +2,7 @@
 // each quantised matrix. See quantization/quantized-checkpoint.ts for the convention.
 
 import { formatBytes, isQuantized, scaleSpan, type PackedMatrix } from '../../quantization/formats.ts';
+import { noticeKey, sensitivityKey } from '../../weights/checkpoint.ts';
 import type { ModelDescription } from '../model-description.ts';
 import type { Output, OutputTensor, PlannedTensor } from './output.ts';
 
@@ -16,6 +17,7 @@ export function safetensorsOutput(
   tensors: readonly PlannedTensor[],
   description: ModelDescription,
   notice: string,
+  sensitivity?: string,
 ): Output {
   const quantization: Record<string, string> = {};
   const header: Record<string, unknown> = {};
@@ -23,7 +25,8 @@ export function safetensorsOutput(
     format: 'pt',
     'wp-models.version': '1',
     'wp-models.quantization': '',
-    ...(notice && { 'wp-models.notice': notice }),
+    ...(notice && { [noticeKey]: notice }),
+    ...(sensitivity && { [sensitivityKey]: sensitivity }),
   };
   let end = 0;
   const placed: OutputTensor[] = [];

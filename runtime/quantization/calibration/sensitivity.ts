@@ -9,13 +9,13 @@ import type { Program } from '../../backends/backend.ts';
 import { lower } from '../../graph/passes/index.ts';
 import type { Unit } from '../assign-bits.ts';
 import type { ColumnStatistics } from '../column-statistics.ts';
-import { formatBytes, formatLimit, FORMATS, type QuantFormat, type WeightFormat } from '../formats.ts';
+import { codeBits, formatBytes, formatLimit, FORMATS, type QuantFormat, type WeightFormat } from '../formats.ts';
 import { quantizeByImportance } from '../importance.ts';
 import { packMatrix, unpackMatrix } from '../pack.ts';
 import { compileWhole, isMatrix, measuringFormats, type Calibration, type CalibrationModel } from './calibrate.ts';
 
 export interface SensitivityOptions {
-  /** Formats to choose from. */
+  /** Formats to choose from. Of those below 8 bits, the ones of one level only where none of two levels fits the width. */
   candidates: readonly QuantFormat[];
   /** The one that is measured. Default q3k, or where it does not fit q4g32. */
   probe?: QuantFormat | undefined;
@@ -60,7 +60,11 @@ export async function measureSensitivity(
       throwIfAborted(signal);
       const weight = matrices.find((candidate) => candidate.name === name);
       const columns = matrix.columns;
-      const usable = candidates.filter((format) => formatLimit(format, columns) === undefined);
+      const fitting = candidates.filter((format) => formatLimit(format, columns) === undefined);
+      const hasTwoLevels = fitting.some(({ scale }) => scale !== 'f16');
+      const usable = hasTwoLevels
+        ? fitting.filter((format) => format.scale !== 'f16' || codeBits(format) === 8)
+        : fitting;
       if (!weight || usable.length === 0) continue;
       const probing = [probe ?? FORMATS.q3k, FORMATS.q4g32].find((f) => formatLimit(f, columns) === undefined)!;
       const values = unpackMatrix(matrix);

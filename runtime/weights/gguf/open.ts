@@ -8,7 +8,7 @@ import type { WeightFormat } from '../../quantization/formats.ts';
 import { decodeBlocks, DECODED_TYPES } from '../../quantization/ggml/decode.ts';
 import { equalFormat, repack } from '../../quantization/ggml/repack.ts';
 import type { GgmlType } from '../../quantization/ggml/types.ts';
-import { createCheckpoint, noticeKey, type Checkpoint, type StoredTensor } from '../checkpoint.ts';
+import { createCheckpoint, noticeKey, sensitivityKey, type Checkpoint, type StoredTensor } from '../checkpoint.ts';
 import { toFloats } from '../convert.ts';
 import type { StoredDType } from '../safetensors.ts';
 import type { TensorEncoding } from '../tensor-encoding.ts';
@@ -63,10 +63,12 @@ export async function openGguf(files: ModelFiles, signal?: AbortSignal): Promise
   const divisors = await readDivisors(tensors, opened, signal);
   const config = readGgufConfig(metadata, tensors, named, divisors);
   const stored = tensors.filter(({ name }) => !isLeftOut(name)).map((tensor) => storedTensor(tensor, config));
-  const notice = metadata.get(noticeKey);
-  const notices = new Map(typeof notice === 'string' ? [[noticeKey, notice]] : []);
+  const own = [noticeKey, sensitivityKey].flatMap((key) => {
+    const text = metadata.get(key);
+    return typeof text === 'string' ? [[key, text] as const] : [];
+  });
   const headerBytes = new Map(names.map((name, i) => [name, Math.min(headers[i]!.dataStart, opened.get(name)!.size)]));
-  const checkpoint = createCheckpoint(opened, stored, notices, headerBytes);
+  const checkpoint = createCheckpoint(opened, stored, new Map(own), headerBytes);
   return {
     metadata,
     config: config.config,
