@@ -10,8 +10,12 @@ import type { ImageSession } from './image-session.ts';
 import { sigmoid, softmax } from './probabilities.ts';
 import { checkTexts, requireTask, type EncoderTextModel } from './text-model.ts';
 
-export interface EncoderImageModel {
+export interface ImageReader {
   info: EncoderInfo;
+  session: Pick<ImageSession, 'run'>;
+}
+
+export interface EncoderImageModel extends ImageReader {
   session: ImageSession;
   /** Of a model of two towers. */
   towers: Towers | undefined;
@@ -26,7 +30,7 @@ export interface Towers {
 }
 
 export async function embedImages(
-  { info, session }: EncoderImageModel,
+  { info, session }: ImageReader,
   images: readonly ImagePayload[],
   wish: Omit<EmbedOptions, 'signal' | 'onProgress'>,
   run: RunOptions,
@@ -38,7 +42,7 @@ export async function embedImages(
 
 /** For each image its classes, likeliest first. */
 export async function classifyImages(
-  { info, session }: EncoderImageModel,
+  { info, session }: ImageReader,
   images: readonly ImagePayload[],
   run: RunOptions,
 ): Promise<Classification[][]> {
@@ -52,7 +56,7 @@ export async function classifyImages(
 }
 
 /** As transformers' pipeline puts it. */
-const DEFAULT_TEMPLATE = 'This is a photo of {}.';
+export const DEFAULT_TEMPLATE = 'This is a photo of {}.';
 
 /** For each image the labels, best first. */
 export async function zeroShot(
@@ -66,7 +70,7 @@ export async function zeroShot(
   if (!towers) throw new WpError('internal', 'A model without a text tower was asked for labels.');
   const sentences = fillTemplate(labels, template ?? DEFAULT_TEMPLATE);
   const { data: texts, dimensions } = await embed(towers.text, sentences, { normalize: true }, { signal: run.signal });
-  const rows = await embedImages({ info, session, towers }, images, { normalize: true }, run);
+  const rows = await embedImages({ info, session }, images, { normalize: true }, run);
   return rows.vectors.map((image) => {
     const logits = labels.map((_, j) => {
       let cosine = 0;
@@ -77,7 +81,7 @@ export async function zeroShot(
   });
 }
 
-function fillTemplate(labels: readonly string[], template: string): string[] {
+export function fillTemplate(labels: readonly string[], template: string): string[] {
   checkTexts(labels, 'labels');
   if (labels.length === 0) {
     throw new WpError('invalid-argument', 'There are no labels.', 'Pass at least one, better two: they are compared.', {
@@ -96,6 +100,6 @@ function fillTemplate(labels: readonly string[], template: string): string[] {
   );
 }
 
-function ranked(labels: readonly string[], scores: readonly number[]): Classification[] {
+export function ranked(labels: readonly string[], scores: readonly number[]): Classification[] {
   return labels.map((label, i) => ({ label, score: scores[i]! })).sort((a, b) => b.score - a.score);
 }

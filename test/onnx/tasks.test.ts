@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { similarity } from '../../runtime/index.ts';
+import { similarity, type Classification } from '../../runtime/index.ts';
 import { loadDirectly } from '../support/load-directly.ts';
 import { assertClose, failsWith, fixture, withFolder } from './fixtures.ts';
 
@@ -13,6 +13,21 @@ const goldens = JSON.parse(readFileSync(sentences('goldens.json'), 'utf8')) as {
   ranker: { query: string; documents: string[]; scores: number[] };
   classifier: { labels: string[]; probabilities: number[][] };
 };
+
+const pipelines = JSON.parse(readFileSync(sentences('pipelines.json'), 'utf8')) as {
+  texts: string[];
+  tagger: Record<'simple' | 'average', Classification[][]>;
+  premises: string[];
+  labels: string[];
+  entailer: Record<'plain' | 'multi', Classification[][]>;
+};
+
+function assertSame(actual: readonly Classification[], expected: readonly Classification[]): void {
+  const place = ({ label, start, end }: Classification): unknown => ({ label, start, end });
+  assert.deepEqual(actual.map(place), expected.map(place));
+  const scores = (list: readonly Classification[]): number[] => list.map(({ score }) => score);
+  assertClose(scores(actual), scores(expected), 1e-4);
+}
 
 /** The checkpoint's folder with the export in the place of its weights. */
 function repository(
@@ -69,6 +84,30 @@ describe('tasks on exports', () => {
       const { query, documents, scores } = goldens.ranker;
       const ranked = await model.rerank(query, documents);
       for (const { index, score } of ranked) assertClose([score], [scores[index]!], 1e-5);
+      await model.dispose();
+    }));
+
+  it('entities: labels of tokens, with their places', () =>
+    withFolder(repository('tagger'), async (folder) => {
+      const model = await loadDirectly(folder, {});
+      assert.deepEqual([model.info.encoder?.tasks, model.info.encoder?.labelsTokens], [['classify'], true]);
+      for (const aggregation of ['simple', 'average'] as const) {
+        const found = await model.classify(pipelines.texts, { aggregation });
+        found.forEach((entities, i) => assertSame(entities, pipelines.tagger[aggregation][i]!));
+      }
+      await model.dispose();
+    }));
+
+  it('zero-shot: labels of texts by entailment', () =>
+    withFolder(repository('entailer'), async (folder) => {
+      const model = await loadDirectly(folder, {});
+      const { premises, labels, entailer } = pipelines;
+      assert.deepEqual(model.info.encoder?.tasks, ['classify', 'zeroShot']);
+      const plain = await model.zeroShot(premises, labels);
+      plain.forEach((scores, i) => assertSame(scores, entailer.plain[i]!));
+      const multi = await model.zeroShot(premises, labels, { multiLabel: true });
+      multi.forEach((scores, i) => assertSame(scores, entailer.multi[i]!));
+      await assert.rejects(model.classify('a', { aggregation: 'max' }), failsWith('invalid-argument'));
       await model.dispose();
     }));
 

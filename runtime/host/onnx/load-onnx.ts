@@ -18,7 +18,7 @@ import type { BackendName, Capabilities, ModelInfo } from '../../types.ts';
 import type { LoadContext } from '../load.ts';
 import { LoadedOnnx } from './loaded-onnx.ts';
 import { findOnnx, readOnnx } from './read-model.ts';
-import { createTextTasks } from './text-tasks.ts';
+import { createTasks } from './tasks.ts';
 
 export interface OnnxLoad {
   request: LoadRequest;
@@ -80,19 +80,19 @@ export async function loadOnnx({ request, context, files, progress, refusal }: O
   reasons.push(...providerReasons, ...(session.provider === 'wasm' ? [threads.reason] : []));
   try {
     throwIfAborted(signal);
-    const texts = await createTextTasks({ files, header, session, contextLength: request.contextLength, signal });
+    const facts = await createTasks({ files, header, session, contextLength: request.contextLength, signal });
     throwIfAborted(signal);
-    if (texts?.note) reasons.push({ topic: 'tasks', reason: texts.note });
+    if (facts?.note) reasons.push({ topic: 'tasks', reason: facts.note });
     const memory = { weights: weightBytes, keyValueCache: 0, activations: 0, total: weightBytes };
     const info: ModelInfo = {
       source: typeof request.source === 'string' ? request.source : files.description,
-      modelType: texts?.modelType ?? 'onnx',
+      modelType: facts?.modelType ?? 'onnx',
       parameters: header.parameters,
-      vocabularySize: texts?.vocabularySize ?? 0,
-      layers: texts?.layers ?? 0,
-      maxContextLength: texts?.maxTokens ?? 0,
+      vocabularySize: facts?.vocabularySize ?? 0,
+      layers: facts?.layers ?? 0,
+      maxContextLength: facts?.maxTokens ?? 0,
       hasChatTemplate: false,
-      encoder: texts?.tasks?.info,
+      encoder: facts?.tasks?.info,
       onnx: {
         file: file.name,
         producer: header.producer,
@@ -106,7 +106,7 @@ export async function loadOnnx({ request, context, files, progress, refusal }: O
         backendDescription: `ONNX Runtime, ${NAMES[session.provider]}`,
         precision,
         bitsPerWeight,
-        contextLength: texts?.tasks?.info.maxTokens ?? 0,
+        contextLength: facts?.tasks?.info.maxTokens ?? 0,
         threads: session.provider === 'wasm' ? threads.threads : 1,
         memory,
         downloadBytes,
@@ -116,7 +116,7 @@ export async function loadOnnx({ request, context, files, progress, refusal }: O
       defaults: readGenerationDefaults(undefined),
     };
     progress.enter('ready');
-    return new LoadedOnnx(info, session, texts?.tasks);
+    return new LoadedOnnx(info, session, facts?.tasks);
   } catch (thrown) {
     await session.dispose();
     throw thrown;

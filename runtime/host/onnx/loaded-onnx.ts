@@ -1,4 +1,4 @@
-// A model of an ONNX file that is ready, on the worker's side: tensors in and out, and for a text encoder the tasks on top.
+// A model of an ONNX file that is ready, on the worker's side: tensors in and out, and for an encoder the tasks on top.
 
 import { WpError } from '../../errors.ts';
 import type { OnnxSession } from '../../onnx/session.ts';
@@ -6,7 +6,7 @@ import type { EncodeRequest, EncodeResult, TensorCall, TensorResult } from '../.
 import type { RunOptions } from '../../tasks/encoder-session.ts';
 import type { MemoryReport, ModelInfo } from '../../types.ts';
 import type { HostedModel } from '../loaded-model.ts';
-import type { OnnxTasks } from './text-tasks.ts';
+import type { OnnxTasks } from './tasks.ts';
 
 export class LoadedOnnx implements HostedModel {
   readonly #disposal = new AbortController();
@@ -38,7 +38,7 @@ export class LoadedOnnx implements HostedModel {
   }
 
   tokenize(text: string): number[] {
-    if (!this.tasks) throw this.#cannot('tokenize');
+    if (!this.tasks?.tokenize) throw this.#cannot('tokenize');
     return this.tasks.tokenize(text);
   }
 

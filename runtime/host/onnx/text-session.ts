@@ -15,6 +15,10 @@ export interface OnnxTextSessionParts {
   embeddingOutput: string | undefined;
   pooling: 'mean' | 'first' | 'last';
   padId: number;
+  /** Tokens that every text is filled to; undefined: as the longest of its step. */
+  length: number | undefined;
+  /** What the graph takes beside texts. */
+  others?: Readonly<Record<string, Tensor>> | undefined;
 }
 
 /** Tokens of a batch, padding among them, unless the longest text needs more. An abort waits for a batch at most. */
@@ -25,47 +29,80 @@ export class OnnxTextSession {
   constructor(private readonly parts: OnnxTextSessionParts) {}
 
   /** `embedding` or `logits`, [texts × width]. Rejects with an AbortError, and as `OnnxSession.run`. */
-  async run(
+  async run(texts: readonly TextSequence[], output: string, run: RunOptions = {}): Promise<Float32Array<ArrayBuffer>> {
+    let rows = new Float32Array(0);
+    await this.#steps(texts, output, run, ({ numbers, dims, step, shape }) => {
+      const pooled = this.#pool(
+        numbers,
+        dims,
+        step.map((i) => texts[i]!),
+        shape.tokens,
+      );
+      const width = pooled.length / shape.batch;
+      if (rows.length === 0) rows = new Float32Array(texts.length * width);
+      step.forEach((text, row) => rows.set(pooled.subarray(row * width, (row + 1) * width), text * width));
+    });
+    return rows;
+  }
+
+  /** An output of one row a token, [texts, tokens, width]: each text's rows. Rejects as `run` does. */
+  async runTokens(texts: readonly TextSequence[], output: string, run: RunOptions = {}): Promise<Float32Array[]> {
+    const rows: Float32Array[] = texts.map(() => new Float32Array(0));
+    await this.#steps(texts, output, run, ({ numbers, step, shape }) => {
+      const width = numbers.length / (shape.batch * shape.tokens);
+      step.forEach((text, row) => {
+        const start = row * shape.tokens * width;
+        rows[text] = numbers.slice(start, start + texts[text]!.ids.length * width);
+      });
+    });
+    return rows;
+  }
+
+  /** Texts of a step at most. */
+  get mostTexts(): number {
+    return this.#fixedBatch ?? BATCH_TEXTS;
+  }
+
+  /** Inputs of a step of all these texts, `mostTexts` of them or fewer. */
+  feeds(texts: readonly TextSequence[]): { inputs: Record<string, Tensor>; shape: StepShape } {
+    const batch = this.#fixedBatch ?? texts.length;
+    const tokens = this.parts.length ?? Math.max(...texts.map(({ ids }) => ids.length));
+    return { inputs: this.#inputs(texts, { batch, tokens }), shape: { batch, tokens } };
+  }
+
+  get #fixedBatch(): number | undefined {
+    const batch = this.parts.inputs.find(({ name }) => name === 'input_ids')?.dims?.[0];
+    return typeof batch === 'number' ? batch : undefined;
+  }
+
+  async #steps(
     texts: readonly TextSequence[],
     output: string,
-    { signal, onProgress }: RunOptions = {},
-  ): Promise<Float32Array<ArrayBuffer>> {
+    { signal, onProgress }: RunOptions,
+    take: (result: StepResult) => void,
+  ): Promise<void> {
     throwIfAborted(signal);
-    const { session, embeddingOutput } = this.parts;
+    const { session, embeddingOutput, length, others } = this.parts;
     const name = output === 'embedding' ? embeddingOutput : output;
     if (name === undefined) throw new WpError('internal', `The model has no output for ${output}.`);
-    const [batch, tokens] = this.parts.inputs.find((input) => input.name === 'input_ids')?.dims ?? [];
-    const maxOutputs = typeof batch === 'number' ? batch : BATCH_TEXTS;
-    let rows = new Float32Array(0);
+    const batch = this.#fixedBatch;
     let done = 0;
     for (const step of planSteps(
-      texts.map(({ ids }) => (typeof tokens === 'number' ? tokens : ids.length)),
-      { maxTokens: typeof batch === 'number' ? Infinity : BATCH_TOKENS[session.provider], maxOutputs },
+      texts.map(({ ids }) => length ?? ids.length),
+      { maxTokens: batch === undefined ? BATCH_TOKENS[session.provider] : Infinity, maxOutputs: this.mostTexts },
     )) {
-      const chosen = step.map((i) => texts[i]!);
-      const shape = {
-        batch: typeof batch === 'number' ? batch : step.length,
-        tokens: typeof tokens === 'number' ? tokens : Math.max(...chosen.map(({ ids }) => ids.length)),
-      };
-      const inputs = this.#inputs(chosen, shape);
-      const result = (await session.run({ inputs, outputs: [name] }, signal))[name] as Tensor;
-      const numbers = this.#pool(floats(result), result.dims, chosen, shape.tokens);
-      const width = numbers.length / shape.batch;
-      if (done === 0) rows = new Float32Array(texts.length * width);
-      step.forEach((text, row) => rows.set(numbers.subarray(row * width, (row + 1) * width), text * width));
+      const { inputs, shape } = this.feeds(step.map((i) => texts[i]!));
+      const result = (await session.run({ inputs: { ...inputs, ...others }, outputs: [name] }, signal))[name] as Tensor;
+      take({ numbers: floats(result), dims: result.dims, step, shape });
       done += step.length;
       onProgress?.(done, texts.length);
       // Where an abort arrives.
       await nextTask();
       throwIfAborted(signal);
     }
-    return rows;
   }
 
-  #inputs(
-    texts: readonly TextSequence[],
-    { batch, tokens }: { batch: number; tokens: number },
-  ): Record<string, Tensor> {
+  #inputs(texts: readonly TextSequence[], { batch, tokens }: StepShape): Record<string, Tensor> {
     const { padId } = this.parts;
     const fill = (number: (text: TextSequence, at: number) => number, pad: number) => {
       const numbers = new Int32Array(batch * tokens).fill(pad);
@@ -81,15 +118,15 @@ export class OnnxTextSession {
       position_ids: () => Int32Array.from({ length: batch * tokens }, (_, i) => i % tokens),
     };
     return Object.fromEntries(
-      this.parts.inputs.map(({ name, type }) => {
-        const numbers = all[name]!();
+      this.parts.inputs.flatMap(({ name, type }) => {
+        const numbers = all[name]?.();
+        if (!numbers) return [];
         const dims = [batch, tokens];
-        return [
-          name,
+        const tensor: Tensor =
           type === 'int64'
             ? { type, dims, data: BigInt64Array.from(numbers, BigInt) }
-            : { type: 'int32', dims, data: numbers },
-        ];
+            : { type: 'int32', dims, data: numbers };
+        return [[name, tensor] as const];
       }),
     );
   }
@@ -112,7 +149,21 @@ export class OnnxTextSession {
   }
 }
 
-function floats({ type, data }: Tensor): Float32Array {
+interface StepShape {
+  batch: number;
+  tokens: number;
+}
+
+interface StepResult {
+  numbers: Float32Array;
+  dims: readonly number[];
+  /** Indices of the texts that it has rows of, in their order. */
+  step: readonly number[];
+  shape: StepShape;
+}
+
+/** Throws `unsupported-operation` for whole numbers. */
+export function floats({ type, data }: Tensor): Float32Array {
   if (type === 'float32') return data;
   if (type === 'float16') return Float32Array.from(data, (bits) => f16BitsToF32(bits));
   throw new WpError(
