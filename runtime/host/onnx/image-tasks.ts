@@ -19,7 +19,7 @@ import type { TensorInfo } from '../../tensors.ts';
 import type { EncoderInfo } from '../../types.ts';
 import { countIn, labelNames, partOf, readOptional, readTexts, type Config } from './companion-files.ts';
 import { OnnxImageSession } from './image-session.ts';
-import { cannotDo, type FoundTasks, type TasksRequest } from './tasks.ts';
+import { cannotDo, type FoundTasks, type TasksRequest } from './found-tasks.ts';
 import { OnnxTextSession } from './text-session.ts';
 import { towersOf, type TowerTraits } from './towers.ts';
 

@@ -6,7 +6,7 @@ import type { EncodeRequest, EncodeResult, TensorCall, TensorResult } from '../.
 import type { RunOptions } from '../../tasks/encoder-session.ts';
 import type { MemoryReport, ModelInfo } from '../../types.ts';
 import type { HostedModel } from '../loaded-model.ts';
-import type { OnnxTasks } from './tasks.ts';
+import type { OnnxTasks } from './found-tasks.ts';
 
 export class LoadedOnnx implements HostedModel {
   readonly #disposal = new AbortController();

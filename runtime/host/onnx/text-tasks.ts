@@ -13,7 +13,7 @@ import { entails, zeroShotTexts } from '../../tasks/zero-shot-text.ts';
 import type { EncoderInfo } from '../../types.ts';
 import { readSentenceFiles } from '../sentence-files.ts';
 import { countIn, labelNames, partOf, readTexts, type Config } from './companion-files.ts';
-import { cannotDo, type FoundTasks, type TasksRequest } from './tasks.ts';
+import { cannotDo, type FoundTasks, type TasksRequest } from './found-tasks.ts';
 import { OnnxTextSession } from './text-session.ts';
 import { towersOf } from './towers.ts';
 
