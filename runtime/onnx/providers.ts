@@ -39,7 +39,11 @@ export function chooseProviders(
   }
   const automatic = chooseAutomatically(capabilities, noGpu);
   if (wish === 'auto') return automatic;
-  if (webnn.available) return [{ provider: 'webnn', reason: 'WebNN was asked for.' }, ...automatic];
+  if (webnn.available) {
+    const open = openSizes(header);
+    const rest = open && `It compiles for fixed sizes: what depends on ${open} is computed by WebAssembly.`;
+    return [{ provider: 'webnn', reason: `WebNN was asked for. ${rest}`.trim() }, ...automatic];
+  }
   return automatic.map(({ provider, reason }) => ({
     provider,
     reason: `WebNN was asked for. ${webnn.reason} ${reason}`,
@@ -71,6 +75,14 @@ function whyNoGpu({ webgpu }: Capabilities, header: Ends | undefined): string {
   if (!webgpu.available) return `There is no WebGPU: ${webgpu.reason}`;
   const lacksF16 = header && usesF16(header) && !webgpu.features.includes('shader-f16');
   return lacksF16 ? 'The file computes with f16, and WebGPU has none here.' : '';
+}
+
+/** Sizes of inputs that the file leaves open, by name; '' where there are none. */
+function openSizes(header: Ends | undefined): string {
+  const sizes = header?.inputs.flatMap(({ dims }) => dims ?? [undefined]) ?? [];
+  return [...new Set(sizes.filter((size) => typeof size !== 'number').map((size) => size ?? 'unnamed sizes'))].join(
+    ', ',
+  );
 }
 
 export const NAMES: Readonly<Record<Provider, string>> = { webgpu: 'WebGPU', webnn: 'WebNN', wasm: 'WebAssembly' };

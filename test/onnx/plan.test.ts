@@ -52,6 +52,10 @@ describe('providers', () => {
     assert.deepEqual(names(browser([]), 'wasm', undefined), ['wasm']);
     assert.throws(() => chooseProviders(node, 'webgpu', undefined), failsWith('backend-unavailable', /no WebGPU/));
     assert.deepEqual(names(browser([], false, true), 'webnn', undefined), ['webnn', 'webgpu', 'wasm']);
+    const open = readOnnxHeader(bytesOf('embedder.onnx'), 'a.onnx');
+    const [first] = chooseProviders(browser([], false, true), 'webnn', open);
+    assert.match(first!.reason, /depends on batch, tokens is computed by WebAssembly/);
+    assert.equal(chooseProviders(browser([], false, true), 'webnn', half)[0]!.reason, 'WebNN was asked for.');
     assert.match(chooseProviders(node, 'webnn', undefined)[0]!.reason, /WebNN was asked for/);
   });
 });
