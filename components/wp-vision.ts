@@ -130,6 +130,8 @@ export class WpVision extends ModelSourceElement {
   readonly #otherDrawn = new DrawnImage();
   #model: Model | undefined;
   #work = new AbortController();
+  /** What it is at. */
+  #step: FailedPart = 'image';
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
@@ -301,17 +303,18 @@ export class WpVision extends ModelSourceElement {
   }
 
   /** What was going on is given up. */
-  #begin(): AbortSignal {
+  #begin(step: FailedPart): AbortSignal {
     this.#work.abort();
     this.#work = new AbortController();
+    this.#step = step;
     this.failure = undefined;
     return this.#work.signal;
   }
 
   /** Draws the image and asks the model; a later call takes its place. */
   async #refresh(): Promise<void> {
-    const signal = this.#begin();
-    const { image, reference } = this;
+    const signal = this.#begin('image');
+    const { image } = this;
     if (!this.isConnected || image === undefined) {
       this.found = undefined;
       this.isBusy = false;
@@ -319,7 +322,6 @@ export class WpVision extends ModelSourceElement {
       return;
     }
     this.isBusy = this.model !== undefined;
-    let part: FailedPart = 'image';
     try {
       await this.updateComplete; // the canvases are there
       const picture = await this.#drawn.show(image, this.canvas, signal).catch((thrown: unknown) => {
@@ -327,18 +329,11 @@ export class WpVision extends ModelSourceElement {
         throw thrown;
       });
       this.isDrawn = true;
-      const { otherCanvas } = this;
-      const other =
-        reference !== undefined && otherCanvas
-          ? await this.#otherDrawn.show(reference, otherCanvas, signal)
-          : undefined;
-      part = 'answer';
-      if (this.model) this.#tell(await this.#ask(this.model, picture, other, signal));
-      else this.found = undefined;
+      this.#tell(await this.#ask(picture, signal));
     } catch (thrown) {
       if (signal.aborted) return;
       this.found = undefined;
-      this.#failed(thrown, part);
+      this.#failed(thrown);
     } finally {
       if (!signal.aborted) this.isBusy = false;
     }
@@ -346,18 +341,16 @@ export class WpVision extends ModelSourceElement {
 
   /** Frame after frame while the camera runs; the last one stays as the image. */
   async #watch(video: HTMLVideoElement): Promise<void> {
-    const signal = this.#begin();
+    const signal = this.#begin('camera');
     let last: ImageBitmap | undefined;
     this.isBusy = true;
-    let part: FailedPart = 'camera';
     try {
       await video.play();
       while (this.#camera.stream && !signal.aborted) {
         last?.close();
         last = await createImageBitmap(video);
-        part = 'answer';
-        if (this.model) this.#tell(await this.#ask(this.model, last, this.reference, signal), false);
-        part = 'camera';
+        this.#tell(await this.#ask(last, signal), false);
+        this.#step = 'camera';
         await new Promise(requestAnimationFrame);
       }
       if (last && !signal.aborted) {
@@ -365,17 +358,24 @@ export class WpVision extends ModelSourceElement {
         emit(this, 'wp-image', { image: last });
       }
     } catch (thrown) {
-      const wasStopped = part === 'camera' && !this.#camera.stream; // play() was cut short
+      const wasStopped = this.#step === 'camera' && !this.#camera.stream; // play() was cut short
+      if (signal.aborted) return;
       this.stopCamera();
-      if (!signal.aborted && !wasStopped) this.#failed(thrown, part);
+      if (!wasStopped) this.#failed(thrown);
     } finally {
       if (!signal.aborted) this.isBusy = false;
     }
   }
 
-  #ask(model: Model, image: ImageSource, reference: ImageSource | undefined, signal: AbortSignal) {
-    const { task, labels, template } = this;
-    return askVision(model, image, { task, labels, template, reference }, signal);
+  async #ask(image: ImageSource, signal: AbortSignal): Promise<readonly Classification[]> {
+    const { model, otherCanvas, task, labels, template } = this;
+    let { reference } = this;
+    this.#step = 'image';
+    if (reference !== undefined && otherCanvas) reference = await this.#otherDrawn.show(reference, otherCanvas, signal);
+    this.#step = 'answer';
+    const scores = model ? await askVision(model, image, { task, labels, template, reference }, signal) : [];
+    signal.throwIfAborted();
+    return scores;
   }
 
   #tell(scores: readonly Classification[], aloud = true): void {
@@ -385,7 +385,7 @@ export class WpVision extends ModelSourceElement {
     if (best) emit(this, 'wp-scores', { task: this.task, scores });
   }
 
-  #failed(thrown: unknown, part: FailedPart): void {
+  #failed(thrown: unknown, part = this.#step): void {
     const error = WpError.from(thrown);
     this.failure = { error, part };
     emit(this, 'wp-error', { error });

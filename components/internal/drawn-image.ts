@@ -39,6 +39,10 @@ const isUnchanging = (source: ImageSource): boolean =>
 
 async function fetchImage(source: string | URL, signal: AbortSignal): Promise<Blob> {
   const url = shorten(String(source));
+  if (!URL.canParse(source, document.baseURI)) {
+    const message = `${JSON.stringify(url)} is no address of an image.`;
+    throw new WpError('invalid-argument', message, 'Pass the URL of an image, a Blob, or pixels.', { actual: url });
+  }
   let response: Response;
   try {
     response = await fetch(new URL(source, document.baseURI), { signal });
@@ -56,6 +60,7 @@ async function fetchImage(source: string | URL, signal: AbortSignal): Promise<Bl
 
 async function draw(picture: Picture, canvas: HTMLCanvasElement, signal: AbortSignal): Promise<void> {
   if (picture instanceof Blob) await checkFile(picture);
+  else if ('data' in picture) checkSize(picture);
   const bitmap = await toBitmap(picture, signal);
   try {
     signal.throwIfAborted();

@@ -5,7 +5,7 @@ import '../../components/vision.ts';
 import type { WpVision } from '../../components/vision.ts';
 import { WpError } from '../../runtime/index.ts';
 import { FakeModel, installReadyLoader } from './fake-model.ts';
-import { expectAccessible, inShadow, maybeInShadow, mount, removeMounted, until } from './support.ts';
+import { expectAccessible, gate, inShadow, maybeInShadow, mount, press, removeMounted, until } from './support.ts';
 
 describe('wp-vision', () => {
   const classes = [
@@ -31,6 +31,12 @@ describe('wp-vision', () => {
     const data = new DataTransfer();
     for (const file of files) data.items.add(file);
     return data;
+  }
+
+  /** Firefox makes none with files in it. */
+  function pasteOf(...files: File[]): Event {
+    const event = new Event('paste', { bubbles: true, cancelable: true });
+    return Object.defineProperty(event, 'clipboardData', { value: transfer(...files) });
   }
 
   beforeEach(() => start());
@@ -73,7 +79,7 @@ describe('wp-vision', () => {
     expect(stage.classList.contains('over')).to.equal(true);
     stage.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer(files[0]!), cancelable: true }));
     expect(taken).to.have.length(1);
-    const paste = new ClipboardEvent('paste', { clipboardData: transfer(files[1]!), bubbles: true, cancelable: true });
+    const paste = pasteOf(files[1]!);
     document.dispatchEvent(paste);
     expect(taken).to.have.length(2);
     expect(paste.defaultPrevented).to.equal(true);
@@ -85,12 +91,54 @@ describe('wp-vision', () => {
     await until('the last one was looked at', () => fake.seen.at(-1)?.[0] === taken[2]);
   });
 
+  it('takes the address of an image that is dragged from a page, and refuses what holds none', async () => {
+    const element = visionIn('<wp-vision src="wp:fake"></wp-vision>');
+    await element.updateComplete;
+    const stage = inShadow(element, '[part=stage]');
+    const drop = (dataTransfer: DataTransfer) => stage.dispatchEvent(new DragEvent('drop', { dataTransfer }));
+    const codes: string[] = [];
+    element.addEventListener('wp-error', ({ detail }) => codes.push(detail.error.code));
+    await until('the model', () => element.model);
+    drop(new DataTransfer());
+    await element.updateComplete;
+    expect(codes).to.deep.equal(['unsupported-format']);
+    expect(inShadow(element, '[part=failure]').textContent).to.contain('holds no image');
+    const dragged = new DataTransfer();
+    const pixel = new OffscreenCanvas(1, 1);
+    pixel.getContext('2d')!.fillRect(0, 0, 1, 1);
+    const address = URL.createObjectURL(await pixel.convertToBlob());
+    dragged.setData('text/uri-list', `# a comment\r\n${address}`);
+    drop(dragged);
+    expect(element.image).to.equal(address);
+    await until('the scores', () => element.scores);
+    stage.dispatchEvent(new DragEvent('dragover', { cancelable: true }));
+    stage.dispatchEvent(new DragEvent('dragleave', { relatedTarget: document.body }));
+    await element.updateComplete;
+    expect(stage.classList.contains('over')).to.equal(false);
+  });
+
+  it('a new image takes the place of one that the model still looks at', async () => {
+    const held = gate();
+    let calls = 0;
+    start({ beforePiece: () => (calls++ === 0 ? held.promise : undefined) });
+    const element = visionIn('<wp-vision src="wp:fake"></wp-vision>');
+    const told: string[] = [];
+    element.addEventListener('wp-scores', ({ detail }) => told.push(detail.task));
+    element.image = await png();
+    await until('it looks', () => element.getAttribute('state') === 'busy' && calls === 1);
+    await expectAccessible(element);
+    element.image = await png(9, 9);
+    await until('the scores', () => element.scores);
+    held.open();
+    await until('ready', () => element.getAttribute('state') === 'ready' && fake.seen.length === 2);
+    expect(told).to.deep.equal(['classify']);
+  });
+
   it('what is pasted into a field of the page stays there', async () => {
     const element = visionIn('<textarea></textarea><wp-vision src="wp:fake"></wp-vision>');
     const field = element.parentElement!.querySelector('textarea')!;
     field.focus();
-    const clipboardData = transfer(await png());
-    field.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
+    field.dispatchEvent(pasteOf(await png()));
     expect(element.image).to.equal(undefined);
   });
 
@@ -128,7 +176,11 @@ describe('wp-vision', () => {
       const watching = element.startCamera();
       await until('two frames were looked at', () => fake.seen.length >= 2);
       expect(inShadow(element, '[part=actions]').textContent).to.contain('Stop the camera');
-      element.stopCamera();
+      element.labels = ['a boat']; // the camera goes on
+      await element.updateComplete;
+      const before = fake.seen.length;
+      await until('the next frame', () => fake.seen.length > before);
+      press(inShadow(element, '[part=actions] button'), 'Escape');
       await watching;
       expect(stream!.getTracks().every(({ readyState }) => readyState === 'ended')).to.equal(true);
       await element.updateComplete;
