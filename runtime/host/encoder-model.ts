@@ -56,6 +56,7 @@ export async function loadEncoder(load: EncoderLoad): Promise<HostedModel> {
 async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: TextEncoder): Promise<LoadedEncoder> {
   const { request, context, description, gguf, files, progress } = load;
   const { signal } = context;
+  const detecting = encoderCapabilities(load.webnnRefusal);
   // Together: each asks the server whether what is stored still stands.
   const [sentences, checkpoint, library] = await Promise.all([
     readSentences(load, encoder),
@@ -71,7 +72,7 @@ async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: Te
   });
   gguf?.expectAllUsed(graph);
   const weights = createWeightSource(checkpoint, graph);
-  const capabilities = await encoderCapabilities(load.webnnRefusal);
+  const capabilities = await detecting;
   const modelTokens = longestText(encoder.config.maxTokens, sentences.maxTokens, description.tokenizerConfig);
   const plan = planEncoder({
     graph,

@@ -24,6 +24,7 @@ export async function readModelFiles(files: ModelFiles, signal: AbortSignal): Pr
   const optionalJson = async (name: string): Promise<unknown> => (await files.open(name, signal))?.readJson(signal);
   const optionalText = async (name: string): Promise<string | undefined> =>
     (await files.open(name, signal))?.readText(signal);
+  files.anticipate?.(['tokenizer.json', 'tokenizer_config.json', 'model.safetensors'], signal);
   // The configuration first: what is not a model must fail as that, and not as a missing tokenizer.
   const config = await (await openRequired(files, 'config.json', signal)).readJson(signal);
   const writes = isDecoder(modelTypeOf(config));

@@ -8,7 +8,7 @@ import { RangeFile, isOptionalFile, type ModelFile, type ModelFiles } from './mo
 import type { LoadProgressTracker } from './progress.ts';
 import type { RemoteFile } from './remote-file.ts';
 import { StoredDownload } from './stored-download.ts';
-import type { FileStore, StoredEntry } from './store.ts';
+import type { FileStore, StoredEntry, StoredFile } from './store.ts';
 
 export interface HttpFilesOptions {
   /** Ends with '/'. */
@@ -33,6 +33,8 @@ class HttpFiles implements ModelFiles {
   readonly weightsName: string | undefined;
   private readonly connection: HttpConnection;
   private readonly opened = new Map<string, Promise<HttpFile | undefined>>();
+  /** What the store knows, by address. */
+  private readonly found = new Map<string, Promise<StoredEntry | undefined>>();
   private isClosed = false;
   /** The server could not be reached, and a stored copy served. */
   private isOffline = false;
@@ -61,6 +63,16 @@ class HttpFiles implements ModelFiles {
     return opening;
   }
 
+  anticipate(names: readonly string[], signal: AbortSignal): void {
+    for (const name of names) {
+      // Only what was there: each file that is not is an error in the page's console.
+      void this.find(this.urlOf(name)).then((known) => {
+        // Who needs the file hears of a failure, and tries again.
+        if (known && !this.isClosed) this.open(name, signal).catch(() => undefined);
+      });
+    }
+  }
+
   notes(): readonly { topic: string; reason: string }[] {
     const notes = [...this.options.store.notes()];
     if (this.isOffline) {
@@ -82,22 +94,44 @@ class HttpFiles implements ModelFiles {
     this.isClosed = true;
     const files = await Promise.allSettled(this.opened.values());
     this.opened.clear();
-    for (const result of files) if (result.status === 'fulfilled') await result.value?.close();
+    await Promise.all(files.map(async (result) => result.status === 'fulfilled' && (await result.value?.close())));
   }
 
   private async openFile(name: string, signal: AbortSignal | undefined): Promise<HttpFile | undefined> {
-    const { folder, query, store, progress } = this.options;
-    const url = folder + name.split('/').map(encodeURIComponent).join('/') + query;
-    const known = await store.find(url);
-    const remote = await this.openRemote({ name, url }, known, signal);
+    const { store, progress } = this.options;
+    const url = this.urlOf(name);
+    const known = await this.find(url);
+    // While the server is asked whether it still stands.
+    const opening = known?.isComplete ? store.open(known, true) : undefined;
+    let stored: StoredFile | undefined;
+    let remote: RemoteFile | undefined;
+    try {
+      remote = await this.openRemote({ name, url }, known, signal);
+    } finally {
+      stored = await opening;
+      if (stored && !(remote?.size === known!.size && remote.validator === known!.validator)) {
+        await stored.close();
+        stored = undefined;
+      }
+    }
     if (!remote) return undefined;
     progress?.expect(name, remote.size);
     if (remote.validator === '') this.isUnversioned = true;
-    const stored =
-      remote.validator === '' ? undefined : await store.open({ url, size: remote.size, validator: remote.validator });
+    else stored ??= await store.open({ url, size: remote.size, validator: remote.validator });
     const file = new HttpFile(remote, progress);
     if (stored) file.through(stored);
     return file;
+  }
+
+  private find(url: string): Promise<StoredEntry | undefined> {
+    let finding = this.found.get(url);
+    if (!finding) this.found.set(url, (finding = this.options.store.find(url)));
+    return finding;
+  }
+
+  private urlOf(name: string): string {
+    const { folder, query } = this.options;
+    return folder + name.split('/').map(encodeURIComponent).join('/') + query;
   }
 
   private async openRemote(

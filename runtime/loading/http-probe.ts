@@ -13,7 +13,9 @@ import {
 } from './http-response.ts';
 import { RangeDownload } from './range-download.ts';
 import type { RemoteFile } from './remote-file.ts';
-import { StreamDownload, WholeDownload } from './stream-download.ts';
+
+/** For servers without ranges, and fetched when one is met. */
+const streaming = () => import('./stream-download.ts');
 
 /** Without ranges, files up to this size are kept whole: their length is then certain even if it was compressed on the way. */
 const wholeFileBytes = 4 * 2 ** 20;
@@ -36,14 +38,14 @@ export async function openRemote(
     try {
       const { response } = opened;
       if (response.status === 404 || response.status === 410) return undefined;
-      if (response.status === 416) return emptyFile(file, response);
+      if (response.status === 416) return await emptyFile(file, response);
       refuseBadStatus(response, file.name, file.url);
       const encoding = response.headers.get('content-encoding');
       const isEncoded = encoding !== null && encoding !== '' && encoding !== 'identity';
       if (response.status === 206 && !isEncoded) return await openRanged(connection, file, firstBytes, opened, signal);
-      const remote = await openStream(connection, file, opened, isEncoded, signal);
-      keep = remote instanceof StreamDownload;
-      return remote;
+      const stream = await openStream(connection, file, opened, isEncoded, signal);
+      keep = stream.goesOn;
+      return stream.remote;
     } finally {
       if (!keep) opened.close();
     }
@@ -51,8 +53,9 @@ export async function openRemote(
 }
 
 /** 416 answers "the first byte" of an empty file. */
-function emptyFile(file: { name: string; url: string }, response: Response): RemoteFile {
+async function emptyFile(file: { name: string; url: string }, response: Response): Promise<RemoteFile> {
   if (/\*\/0$/.test(response.headers.get('content-range') ?? '*/0')) {
+    const { WholeDownload } = await streaming();
     return new WholeDownload({ ...file, size: 0, validator: validatorOf(response), first: new Uint8Array(0) });
   }
   throw new WpError('network', `The server refused the first bytes of ${file.name} (HTTP 416).`, 'Check the server.', {
@@ -101,13 +104,15 @@ async function openRanged(
   return new RangeDownload(connection, { ...file, size, validator, first });
 }
 
+/** `goesOn`: more of the answer is read later. */
 async function openStream(
   connection: HttpConnection,
   file: { name: string; url: string },
   opened: OpenResponse,
   isEncoded: boolean,
   signal: AbortSignal | undefined,
-): Promise<RemoteFile> {
+): Promise<{ remote: RemoteFile; goesOn: boolean }> {
+  const { StreamDownload, WholeDownload } = await streaming();
   const { response } = opened;
   // Content-Length counts the compressed bytes, which are not those that we get to see.
   const length = isEncoded ? undefined : contentLength(response);
@@ -120,11 +125,12 @@ async function openStream(
     if (length !== undefined && first.length < length) {
       throw new TransientFailure(`the connection ended after ${first.length} of ${length} bytes`);
     }
-    return new WholeDownload({ ...file, size: first.length, validator, first });
+    return { remote: new WholeDownload({ ...file, size: first.length, validator, first }), goesOn: false };
   }
   const { bytes: first } = await readUpTo(opened, 1);
   refuseWebPage(file, response, first);
-  return new StreamDownload(connection, { ...file, size: length, validator, first }, opened);
+  const remote = new StreamDownload(connection, { ...file, size: length, validator, first }, opened);
+  return { remote, goesOn: true };
 }
 
 function refuseWebPage(file: { name: string; url: string }, response: Response, first: Uint8Array): void {

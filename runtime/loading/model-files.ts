@@ -24,6 +24,8 @@ export interface ModelFiles {
   readonly weightsName?: string | undefined;
   /** Resolves to undefined when there is no such file; rejects when that cannot be told. */
   open(name: string, signal?: AbortSignal): Promise<ModelFile | undefined>;
+  /** These will be asked for: whichever of them an earlier visit stored are opened at once. */
+  anticipate?(names: readonly string[], signal: AbortSignal): void;
   /** What the person should know about how the files were loaded: why they are not kept, say. */
   notes(): readonly { topic: string; reason: string }[];
   /** Releases handles, locks and connections. Files must not be read afterwards. Idempotent. */

@@ -72,8 +72,15 @@ export class OpfsFolder {
 
   /** Throws while another context has the file open. */
   async openForWriting(name: string): Promise<SyncAccessHandle> {
-    const handle = await this.folder.getFileHandle(name, { create: true });
-    return (handle as unknown as { createSyncAccessHandle(): Promise<SyncAccessHandle> }).createSyncAccessHandle();
+    return this.handle(name, { create: true });
+  }
+
+  /** `mode`: see https://fs.spec.whatwg.org/#api-filesystemfilehandle-createsyncaccesshandle; not every engine knows modes. */
+  async handle(name: string, options: { create?: boolean; mode?: string }): Promise<SyncAccessHandle> {
+    const file = (await this.folder.getFileHandle(name, options)) as unknown as {
+      createSyncAccessHandle(options: { mode?: string }): Promise<SyncAccessHandle>;
+    };
+    return file.createSyncAccessHandle(options);
   }
 
   async remove(name: string): Promise<void> {

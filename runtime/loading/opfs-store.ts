@@ -45,13 +45,16 @@ class OpfsStore implements FileStore, StoreHost {
     this.reasons.add(reason);
   }
 
-  async open(identity: FileIdentity): Promise<StoredFile | undefined> {
+  async open(identity: FileIdentity, isComplete?: boolean): Promise<StoredFile | undefined> {
     const known = { ...identity, url: stripped(identity.url) };
     const key = await keyOf(identity.url);
     try {
+      const complete = isComplete && (await this.openShared(key, known, true));
+      if (complete) return complete;
       const release = await this.folder.lock(key, 'exclusive');
-      if (!release) return await this.openShared(key, known);
-      return await this.openAlone(key, known, release);
+      const file = await (release ? this.openAlone(key, known, release) : this.openShared(key, known));
+      if (!file) this.note('Another tab is storing the same file; this one loads it from the network.');
+      return file;
     } catch (thrown) {
       this.failed(thrown);
       return undefined;
@@ -137,21 +140,12 @@ class OpfsStore implements FileStore, StoreHost {
     return this.openShared(key, identity);
   }
 
-  private async openShared(key: string, identity: FileIdentity): Promise<StoredFile | undefined> {
-    const release = await this.folder.lock(key, 'shared');
-    if (release) {
-      const record = await this.readRecord(key);
-      const data = await this.folder.read(dataName(key));
-      if (data && record?.describes(identity) && record.isComplete) {
-        return new OpfsStoredFile(this, key, record, { kind: 'shared', data, release });
-      }
-      await release();
-    }
-    this.note('Another tab is storing the same file; this one loads it from the network.');
-    return undefined;
+  /** The file if it is complete and nobody writes it. The code for that is fetched with the first one. */
+  private async openShared(key: string, identity: FileIdentity, touches = false): Promise<StoredFile | undefined> {
+    return (await import('./stored-reader.ts')).openComplete(this, key, identity, touches);
   }
 
-  private async readRecord(key: string): Promise<StoreRecord | undefined> {
+  async readRecord(key: string): Promise<StoreRecord | undefined> {
     const file = await this.folder.read(tableName(key));
     return file && StoreRecord.parse(new Uint8Array(await file.arrayBuffer()));
   }

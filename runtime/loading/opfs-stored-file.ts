@@ -6,10 +6,13 @@ import { crc32 } from './crc32.ts';
 import type { OpfsFolder, Release, SyncAccessHandle } from './opfs-files.ts';
 import type { StoreRecord } from './store-record.ts';
 import type { StoredFile } from './store.ts';
+import type { StoredReader } from './stored-reader.ts';
 
 /** What the store does for its files. */
 export interface StoreHost {
   folder: OpfsFolder;
+  /** What is noted of the file of a key, if anything is. */
+  readRecord(key: string): Promise<StoreRecord | undefined>;
   /** Makes room for so many bytes within the store's own limit; false when it cannot. */
   reserve(bytes: number): Promise<boolean>;
   /** Removes what was not used for longest until so many bytes are free; resolves to the bytes that were freed. */
@@ -18,7 +21,7 @@ export interface StoreHost {
 }
 
 export type Access =
-  | { kind: 'shared'; data: File; release: Release }
+  | { kind: 'shared'; data: StoredReader; release: Release }
   | { kind: 'exclusive'; data: SyncAccessHandle; table: SyncAccessHandle; release: Release };
 
 export class OpfsStoredFile implements StoredFile {
@@ -49,7 +52,7 @@ export class OpfsStoredFile implements StoredFile {
   async read(block: number): Promise<Uint8Array | undefined> {
     if (!this.has(block)) return undefined;
     const bytes = await this.readBytes(block);
-    if (bytes && crc32(bytes) === this.record.checksum(block)) return bytes;
+    if (bytes) return bytes;
     const change = this.record.set(block, undefined);
     if (!this.isClosed && this.access.kind === 'exclusive') this.access.table.write(change.bytes, { at: change.at });
     this.host.note('A block of the stored copy was damaged and is fetched again.');
@@ -70,22 +73,23 @@ export class OpfsStoredFile implements StoredFile {
     if (access.kind === 'exclusive') {
       access.data.flush();
       access.table.flush();
-      access.data.close();
       access.table.close();
     }
+    access.data.close();
     await access.release();
   }
 
+  /** Undefined when they cannot be read, or have another checksum. */
   private async readBytes(block: number): Promise<Uint8Array | undefined> {
-    const start = block * this.blockBytes;
     const length = this.record.lengthOf(block);
+    const checksum = this.record.checksum(block);
     if (this.access.kind === 'exclusive') {
       const bytes = new Uint8Array(length);
-      return this.access.data.read(bytes, { at: start }) === length ? bytes : undefined;
+      const isWhole = this.access.data.read(bytes, { at: block * this.blockBytes }) === length;
+      return isWhole && crc32(bytes) === checksum ? bytes : undefined;
     }
     try {
-      const bytes = new Uint8Array(await this.access.data.slice(start, start + length).arrayBuffer());
-      return bytes.length === length ? bytes : undefined;
+      return await this.access.data.read(block, length, checksum);
     } catch (thrown) {
       // A block was put right in the meantime, which ends the life of the File: the handle reads on.
       if ((this.access as Access).kind === 'exclusive') return this.readBytes(block);
@@ -139,17 +143,19 @@ export class OpfsStoredFile implements StoredFile {
     const release = await this.host.folder.lock(this.key, 'exclusive');
     if (!release) {
       // Others read on; so do we, without the lock: what we read is checked, and a File outlives a removed entry or fails.
-      this.access = { ...this.access, release: () => Promise.resolve() };
+      this.access.release = () => Promise.resolve();
       this.canWrite = false;
       return false;
     }
     try {
+      // No handle for writing is given beside one for reading.
+      this.access.data.close();
       const { data, table } = await openHandles(this.host.folder, this.key);
       table.write(this.record.bytes, { at: 0 });
       this.access = { kind: 'exclusive', data, table, release };
       return true;
     } catch (thrown) {
-      this.access = { ...this.access, release };
+      this.access.release = release;
       throw thrown;
     }
   }

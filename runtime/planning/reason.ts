@@ -18,6 +18,7 @@ export function describeBytes(bytes: number): string {
   return `${count.toFixed(digits)} ${unit}`;
 }
 
+/** '32,768'. Not by `toLocaleString`, whose first call takes 20 ms and more. */
 export function describeCount(count: number): string {
-  return count.toLocaleString('en-US');
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 }
