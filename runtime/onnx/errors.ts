@@ -24,12 +24,21 @@ const ORT_CODES = [
   'EP_FAIL',
 ];
 
+/** The last two: sizes beyond its 32-bit addresses. */
+const OUT_OF_MEMORY =
+  /bad_alloc|out of memory|Array buffer allocation failed|memory allocation|failed to allocate|shape is too large|Integer overflow/i;
+
 /** A failure to make a session of `file`, or to run it. */
 export function ortError(thrown: unknown, doing: 'load' | 'run', file: string): Error {
   if (thrown instanceof WpError || isAbortError(thrown)) return thrown as Error;
   const text = thrown instanceof Error ? thrown.message : String(thrown);
   const name = ORT_CODES[Number(/ERROR_CODE: (\d+)/.exec(text)?.[1])] ?? '';
-  const message = (/ERROR_MESSAGE: ([^]*)$/.exec(text)?.[1] ?? text).trim().slice(0, 500);
+  const message = (/ERROR_MESSAGE: ([^]*)$/.exec(text)?.[1] ?? text)
+    // Where in its sources a failure was thrown.
+    .replace(/^\/\S+:\d+ [^(]*\([^)]*\)\s*(?:const )?/, '')
+    .replace(/^\[ONNXRuntimeError\] : \d+ : \w+ : /, '')
+    .trim()
+    .slice(0, 500);
   const fail = (code: WpErrorCode, what: string, hint: string): WpError =>
     new WpError(
       code,
@@ -39,11 +48,11 @@ export function ortError(thrown: unknown, doing: 'load' | 'run', file: string): 
       { cause: thrown },
     );
 
-  if (/bad_alloc|out of memory|Array buffer allocation failed|memory allocation|failed to allocate/i.test(message)) {
+  if (OUT_OF_MEMORY.test(message)) {
     return fail(
       'out-of-memory',
-      `${file} does not fit the memory of ONNX Runtime`,
-      'Use a smaller variant, or precision "4bit".',
+      `${doing === 'run' ? `A run of ${file}` : file} does not fit the memory of ONNX Runtime`,
+      doing === 'run' ? 'Pass smaller inputs, or fewer at once.' : 'Use a smaller variant, or precision "4bit".',
     );
   }
   if (/no available backend|initWasm|failed to fetch|dynamically imported/i.test(message)) {

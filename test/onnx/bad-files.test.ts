@@ -145,3 +145,26 @@ it('what only ONNX Runtime can see fails as a WpError too, and the next model ru
   const session = await createOnnxSession({ ...source, bytes }, 'wasm', 1);
   await session.dispose();
 });
+
+it('a result larger than all memory is refused, and the next run goes on', async () => {
+  // ConstantOfShape of what the page passes: the file itself is a hundred bytes.
+  const value = (name: string, type: number): Uint8Array =>
+    concatenate([textField(1, name), bytesField(2, bytesField(1, numberField(1, type), bytesField(2, bytesField(1))))]);
+  const bytes = model(
+    concatenate([
+      bytesField(1, textField(1, 'shape'), textField(2, 'filled'), textField(4, 'ConstantOfShape')),
+      textField(2, 'huge'),
+      bytesField(11, value('shape', 7)),
+      bytesField(12, value('filled', 1)),
+    ]),
+  );
+  const { inputs, outputs } = readOnnxHeader(bytes, 'a.onnx');
+  const session = await createOnnxSession({ file: 'a.onnx', bytes, external: [], inputs, outputs }, 'wasm', 1);
+  const fill = (size: bigint) =>
+    session.run({ inputs: { shape: { type: 'int64', dims: [1], data: new BigInt64Array([size]) } } });
+  for (const size of [2n ** 31n, 2n ** 40n])
+    await assert.rejects(fill(size), failsWith('out-of-memory', /a\.onnx .*smaller inputs/));
+  await assert.rejects(fill(-1n), failsWith('invalid-argument', /a\.onnx/));
+  assert.deepEqual((await fill(3n))['filled']!.dims, [3]);
+  await session.dispose();
+});

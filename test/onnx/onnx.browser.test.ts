@@ -11,9 +11,20 @@ interface Goldens {
   products: Record<'inputs' | 'outputs', Record<string, { dims: number[]; data: number[] }>>;
 }
 
+const readGoldens = async (): Promise<Goldens> => (await (await fetch(`${folder}goldens.json`)).json()) as Goldens;
+
+async function runProducts(backend: 'webgpu' | 'wasm', precision: '2bit' | '4bit'): Promise<Float32Array> {
+  const model = await loadModel(`${folder}products.onnx`, { backend, precision });
+  expect([model.info.onnx!.provider, model.info.plan.precision]).to.deep.equal([backend, precision]);
+  const { dims, data } = (await readGoldens()).products.inputs['x']!;
+  const { y } = await model.run({ x: { type: 'float32', dims, data: Float32Array.from(data) } });
+  await model.dispose();
+  return y!.data as Float32Array;
+}
+
 /** products.onnx against what onnxruntime computed. */
 async function expectProducts(model: Model, tolerance: number): Promise<void> {
-  const { products } = (await (await fetch(`${folder}goldens.json`)).json()) as Goldens;
+  const { products } = await readGoldens();
   const { dims, data } = products.inputs['x']!;
   const { y } = await model.run({ x: { type: 'float32', dims, data: Float32Array.from(data) } });
   expect(y!.dims).to.deep.equal(products.outputs['y']!.dims);
@@ -70,7 +81,7 @@ describe('ONNX files', () => {
     }
   });
 
-  it('WebGPU: products of f32 and 4 bits, results that stay in its memory', async function () {
+  it('WebGPU: products of f32, 2 and 4 bits, results that stay in its memory', async function () {
     this.timeout(180_000);
     const { webgpu } = await detectCapabilities();
     if (!webgpu.available) skip(this, webgpu.reason);
@@ -78,9 +89,12 @@ describe('ONNX files', () => {
     expect(model.info.onnx!.provider).to.equal('webgpu');
     await expectProducts(model, 1e-4);
     await model.dispose();
-    const small = await loadModel(`${folder}products.onnx`, { backend: 'webgpu', precision: '4bit' });
-    await expectProducts(small, 0.6);
-    await small.dispose();
+    for (const precision of ['2bit', '4bit'] as const) {
+      // The same codes: no more between them than between two ways to add.
+      const [onGpu, onCpu] = [await runProducts('webgpu', precision), await runProducts('wasm', precision)];
+      const furthest = onGpu.reduce((most, number, i) => Math.max(most, Math.abs(number - onCpu[i]!)), 0);
+      expect(furthest, precision).to.be.below(1e-4);
+    }
     const counter = await loadModel(`${folder}counter.onnx`, { backend: 'webgpu' });
     await expectKept(counter);
     await counter.dispose();

@@ -2,12 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readOnnxHeader } from '../../runtime/onnx/header.ts';
+import { readOnnxHeader, type Range } from '../../runtime/onnx/header.ts';
 import { quantizeBlocks } from '../../runtime/onnx/quantize/block-quantize.ts';
 import { rewriteMatrices } from '../../runtime/onnx/quantize/rewrite.ts';
+import { createOnnxSession } from '../../runtime/onnx/session.ts';
+import type { Tensor } from '../../runtime/tensors.ts';
 import { loadDirectly } from '../support/load-directly.ts';
 import { Random } from '../support/random.ts';
-import { bytesOf, fixture, x, y } from './fixtures.ts';
+import { assertClose, bytesOf, fixture, x, y } from './fixtures.ts';
 
 function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   let difference = 0;
@@ -18,6 +20,37 @@ function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): 
   }
   return Math.sqrt(difference / size);
 }
+
+const floatsIn = (bytes: Uint8Array, { start, end }: Range): Float32Array =>
+  new Float32Array(bytes.slice(start, end).buffer);
+
+/** By MatMulNBits' documentation: the columns of each matrix, as numbers. */
+function dequantize(bytes: Uint8Array, bits: number): Record<string, number[][]> {
+  const { weights } = readOnnxHeader(bytes, 'a.onnx');
+  const part = (name: string) => weights.find((weight) => weight.name === name)!;
+  const code = (from: number, i: number): number =>
+    (bytes[from + Math.floor((i * bits) / 8)]! >> ((i * bits) % 8)) & (2 ** bits - 1);
+  const names = weights.filter(({ name }) => name.endsWith('_codes')).map(({ name }) => name.slice(0, -6));
+  return Object.fromEntries(
+    names.map((name) => {
+      const [codes, zeros] = [part(`${name}_codes`), part(`${name}_zeros`)];
+      const scales = floatsIn(bytes, part(`${name}_scales`).raw!);
+      const [columns, blocks] = codes.dims as [number, number];
+      const zeroBytes = Math.ceil((blocks * bits) / 8);
+      const columnOf = (column: number): number[] =>
+        Array.from({ length: blocks * 32 }, (_, row) => {
+          const block = Math.floor(row / 32);
+          const zero = code(zeros.raw!.start + column * zeroBytes, block);
+          const value = code(codes.raw!.start, (column * blocks + block) * 32 + (row % 32));
+          return (value - zero) * scales[column * blocks + block]!;
+        });
+      return [name, Array.from({ length: columns }, (_, column) => columnOf(column))];
+    }),
+  );
+}
+
+const multiply = (values: readonly number[], columns: readonly number[][]): number[] =>
+  columns.map((column) => values.reduce((sum, value, i) => sum + value * column[i]!, 0));
 
 /** Of the output, after three products in a row: the step of a code is 2^-bits of a block's range. */
 const LIMITS = { 2: 0.6, 4: 0.12, 8: 0.008 } as const;
@@ -38,6 +71,31 @@ describe('an f32 file at fewer bits', () => {
         assert.ok(error > LIMITS[bits] / 40, `${name}: ${error} is too good for ${bits} bits`);
         await model.dispose();
       }
+    });
+  }
+
+  for (const bits of [2, 4, 8] as const) {
+    it(`${bits} bits: the runtime computes with the very weights that were meant`, async () => {
+      const bytes = bytesOf('products.onnx');
+      const header = readOnnxHeader(bytes, 'a.onnx');
+      const { bytes: rewritten } = rewriteMatrices({ header, bytes, external: [] }, bits, 'a.onnx');
+      const matrices = dequantize(rewritten, bits);
+      const bias = readOnnxHeader(rewritten, 'a.onnx').weights.find(({ name }) => name === 'b2')!;
+      const offset = floatsIn(rewritten, bias.raw!);
+      const expected = Array.from({ length: x.dims[0]! }, (_, row) => {
+        let values = [...x.data.subarray(row * 72, (row + 1) * 72)];
+        values = multiply(values, matrices['w1']!).map((value) => Math.max(value, 0));
+        values = multiply(values, matrices['w2_t']!).map((value, i) => Math.tanh(value + offset[i]!));
+        return multiply(values, matrices['w3']!);
+      }).flat();
+      const session = await createOnnxSession(
+        { file: 'a.onnx', bytes: rewritten, external: [], inputs: header.inputs, outputs: header.outputs },
+        'wasm',
+        1,
+      );
+      const { y: output } = await session.run({ inputs: { x } });
+      assertClose((output as Tensor<'float32'>).data, expected, 2e-5);
+      await session.dispose();
     });
   }
 
