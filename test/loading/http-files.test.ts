@@ -6,6 +6,7 @@ import type { HttpOptions } from '../../runtime/loading/http-connection.ts';
 import { openModelFiles } from '../../runtime/loading/open-files.ts';
 import { openRequired, type ModelFiles } from '../../runtime/loading/model-files.ts';
 import { LoadProgressTracker } from '../../runtime/loading/progress.ts';
+import { noStore, type FileStore } from '../../runtime/loading/store.ts';
 import { parseSource } from '../../runtime/loading/source.ts';
 import { serveModel, type ModelServer, type ServedFile } from './model-server.ts';
 import { patternBytes } from './pattern.ts';
@@ -152,6 +153,71 @@ describe('files over HTTP with ranges', () => {
     const file = await openRequired(await open({ 'config.json': '' }), 'config.json');
     assert.equal(file.size, 0);
     assert.equal(await file.readText(), '');
+  });
+});
+
+/** A store that holds whole files of this version. */
+function storeOf(known: Record<string, { bytes: Uint8Array; validator: string }>): FileStore & { opened: string[] } {
+  const opened: string[] = [];
+  const entry = (url: string) => known[url.split('/').pop()!];
+  return {
+    ...noStore(''),
+    notes: () => [],
+    opened,
+    find(url) {
+      const found = entry(url);
+      if (!found) return Promise.resolve(undefined);
+      const { bytes, validator } = found;
+      return Promise.resolve({
+        ...{ url, size: bytes.length, validator, storedBytes: bytes.length },
+        ...{ isComplete: true, lastUsedMs: 0 },
+      });
+    },
+    open({ url, validator, size }) {
+      const found = entry(url);
+      if (found?.validator !== validator) return Promise.resolve(undefined);
+      opened.push(url.split('/').pop()!);
+      return Promise.resolve({
+        ...{ blockBytes: size, isWritable: false, has: () => true, read: () => Promise.resolve(found.bytes) },
+        ...{ write: () => Promise.resolve(), close: () => Promise.resolve() },
+      });
+    },
+  };
+}
+
+describe('files that an earlier visit stored', () => {
+  const stored = (text: string, validator: string) => ({ bytes: new TextEncoder().encode(text), validator });
+
+  it('are opened before they are asked for, and nothing else is', async () => {
+    server = await serveModel({ 'config.json': '{}', 'tokenizer.json': '{"a":1}', 'other.json': '{}' });
+    const store = storeOf({ 'tokenizer.json': stored('{"a":1}', '"tokenizer.json-1"') });
+    files = await openModelFiles(parseSource(server.url, { embeddedBase: '' }), { http, store });
+    files.anticipate!(['tokenizer.json', 'other.json'], new AbortController().signal);
+    assert.deepEqual(await (await openRequired(files, 'config.json')).readJson(), {});
+    const tokenizer = await openRequired(files, 'tokenizer.json');
+    assert.deepEqual(await tokenizer.readJson(), { a: 1 });
+    assert.deepEqual(server.requests.map(({ path }) => path).sort(), ['config.json', 'tokenizer.json']);
+    assert.deepEqual(store.opened, ['tokenizer.json']);
+  });
+
+  it('are those of the server, or not used', async () => {
+    server = await serveModel({ 'tokenizer.json': '{"a":2}' });
+    const store = storeOf({ 'tokenizer.json': stored('{"a":1}', '"old"') });
+    files = await openModelFiles(parseSource(server.url, { embeddedBase: '' }), { http, store });
+    files.anticipate!(['tokenizer.json'], new AbortController().signal);
+    assert.deepEqual(await (await openRequired(files, 'tokenizer.json')).readJson(), { a: 2 });
+  });
+
+  it('are not waited for by a load that was aborted', async () => {
+    server = await serveModel({ 'tokenizer.json': { bytes: weights, stalls: 1, stallAfterBytes: 0 } });
+    const store = storeOf({ 'tokenizer.json': stored('{"a":1}', '"old"') });
+    const slow = { ...http, stallTimeoutMs: 60_000 };
+    files = await openModelFiles(parseSource(server.url, { embeddedBase: '' }), { http: slow, store });
+    const controller = new AbortController();
+    files.anticipate!(['tokenizer.json'], controller.signal);
+    while (server.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    controller.abort();
+    await files.close();
   });
 });
 

@@ -156,6 +156,24 @@ describe('the store in the origin private file system', () => {
     await a.call({ type: 'release' });
   });
 
+  it('a damaged block is fetched again by a reader among others, and put right by one who is alone', async () => {
+    await a.load({});
+    await a.call({ type: 'damage', folder, url: '', at: 3 * blockBytes });
+    // Reads nothing of the damaged block, and goes on reading the file.
+    await a.load({ start: 0, end: 10, keepOpen: true });
+    const among = await b.load({});
+    expect(among).to.deep.include({ outcome: 'equal', networkBytes: 1 + blockBytes });
+    await a.call({ type: 'release' });
+    expect(await b.load({})).to.deep.include({ outcome: 'equal', networkBytes: 1 + blockBytes });
+    expect(await b.load({})).to.deep.include({ outcome: 'equal', networkBytes: 1, notes: [] });
+  });
+
+  it('checks a block once for readers of its parts, and each of them gets what is stored', async () => {
+    await a.load({});
+    const parts = await a.load({ parts: 40 });
+    expect(parts).to.deep.include({ outcome: 'equal', networkBytes: 1, cachedBytes: size });
+  });
+
   it('removes what was not used for longest when the limit is reached', async () => {
     const maximumBytes = 2.5 * size;
     await a.load({ name: 'one', maximumBytes });

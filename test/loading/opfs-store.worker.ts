@@ -21,6 +21,8 @@ export interface LoadCommand {
   start?: number;
   end?: number;
   maximumBytes?: number;
+  /** So many reads at once, each of a part that begins where the one before ends. */
+  parts?: number;
   /** The server sends so many bytes of the load, then nothing more: the load hangs (`then: 'hang'`) or is aborted. */
   stopAfterBytes?: number;
   then?: 'abort' | 'hang';
@@ -91,7 +93,10 @@ async function load(command: LoadCommand): Promise<LoadResult> {
   let outcome: string;
   try {
     const file = await files.open(command.name, abort.signal);
-    const read = await file!.readRange(start, end, abort.signal);
+    const { parts = 1 } = command;
+    const edges = Array.from({ length: parts + 1 }, (_, i) => start + Math.round(((end - start) * i) / parts));
+    const pieces = await Promise.all(edges.slice(1).map((edge, i) => file!.readRange(edges[i]!, edge, abort.signal)));
+    const read = new Uint8Array(await new Blob(pieces as BlobPart[]).arrayBuffer());
     outcome = read.length === end - start && read.every((byte, i) => byte === bytes[start + i]) ? 'equal' : 'different';
   } catch (thrown) {
     outcome = thrown instanceof WpError ? thrown.code : thrown instanceof Error ? thrown.name : String(thrown);

@@ -4,6 +4,7 @@ import { crc32 } from '../../runtime/loading/crc32.ts';
 import { LoadProgressTracker } from '../../runtime/loading/progress.ts';
 import { StoreRecord } from '../../runtime/loading/store-record.ts';
 import type { LoadProgress } from '../../runtime/types.ts';
+import { patternBytes } from './pattern.ts';
 
 function tracker(): { progress: LoadProgressTracker; reports: LoadProgress[]; clock: { ms: number } } {
   const reports: LoadProgress[] = [];
@@ -86,6 +87,22 @@ describe('checksums and records of the store', () => {
     assert.equal(crc32(new Uint8Array(0)), 0);
     assert.equal(crc32(new TextEncoder().encode('x123456789').subarray(1)), 0xcbf43926);
     assert.equal(crc32(new TextEncoder().encode('The quick brown fox jumps over the lazy dog')), 0x414fa339);
+  });
+
+  it('CRC-32 is that of the tables, byte by byte, whatever the length and the address', () => {
+    const table = Array.from({ length: 256 }, (_, i) => {
+      let value = i;
+      for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
+      return value;
+    });
+    const all = patternBytes(1000);
+    for (const length of [1, 3, 4, 15, 16, 17, 31, 32, 100, 995]) {
+      for (const start of [0, 1, 2, 3, 4]) {
+        const bytes = all.subarray(start, start + length);
+        const expected = bytes.reduce((crc, byte) => (crc >>> 8) ^ table[(crc ^ byte) & 0xff]!, -1);
+        assert.equal(crc32(bytes), ~expected >>> 0, `${length} bytes from ${start}`);
+      }
+    }
   });
 
   it('a record survives being written and read', () => {
