@@ -1,7 +1,10 @@
 import { html, type TemplateResult } from 'lit';
 import '../components/vision.ts';
 import { WpError, type EncoderInfo } from '../runtime/index.ts';
+import { replaceModelLoader } from '../components/model-loader.ts';
 import { FakeModel, installFakeLoader, installReadyLoader } from '../test/components/fake-model.ts';
+import { loadDirectly } from '../test/support/load-directly.ts';
+import { fixtureUrl } from './family-card.ts';
 import type { Story, StoryMeta } from './story.ts';
 
 export default { title: 'Elements/Vision', component: 'wp-vision' } satisfies StoryMeta;
@@ -102,6 +105,40 @@ export const Likeness = shown(
     html`<wp-vision src="wp:fake" task="similarity" .image=${picture()} .reference=${picture(300, 300)}></wp-vision>`,
 );
 
+/** A person has written none yet. */
+export const LabelsToWrite: Story = {
+  beforeEach: ready,
+  render: () => html`<wp-vision src="wp:fake" task="zero-shot" .image=${picture()}></wp-vision>`,
+};
+
+/** The image beside texts: cosines, not shares. */
+export const LikenessToTexts = shown(
+  () =>
+    html`<wp-vision
+      src="wp:fake"
+      task="similarity"
+      labels="a boat on a lake | a train, seen from afar"
+      .image=${picture(420, 640)}
+    ></wp-vision>`,
+);
+
+/** A CLIP of random weights that really runs, on this page’s CPU. */
+export const RealModel: Story = {
+  name: 'A tiny model that runs',
+  beforeEach: () =>
+    replaceModelLoader((_, options) =>
+      loadDirectly(fixtureUrl('vision/clip/').href, { ...options, backend: 'wasm', threads: 1 }),
+    ),
+  render: () => html`
+    <wp-vision src="wp:tiny" task="similarity" .image=${picture()} .reference=${picture()}></wp-vision>
+  `,
+  play: async (context) => {
+    await settled(context);
+    const [first] = context.canvasElement.querySelector('wp-vision')!.scores!;
+    if (!(first!.score > 0.999)) throw new Error(`An image is as near to itself as 1, not ${first!.score}.`);
+  },
+};
+
 export const Loading: Story = {
   render: () => html`<wp-vision src="wp:fake" .image=${picture()}></wp-vision>`,
   beforeEach: () => {
@@ -118,6 +155,39 @@ export const Busy: Story = {
   render: () => html`<wp-vision src="wp:fake" .image=${picture()}></wp-vision>`,
   beforeEach: () =>
     installReadyLoader(new FakeModel({ encoder, classes, beforePiece: () => new Promise(() => undefined) })),
+};
+
+export const NotLoaded: Story = {
+  name: 'Not loaded (cancelled)',
+  render: () => html`<wp-vision src="wp:fake" .image=${picture()}></wp-vision>`,
+  beforeEach: () => installFakeLoader().restore,
+  play: async ({ canvasElement }) => {
+    const element = canvasElement.querySelector('wp-vision')!;
+    await element.updateComplete;
+    element.session?.cancel();
+  },
+};
+
+/** What the camera sees, a drawing here, is looked at frame after frame. */
+export const Camera: Story = {
+  render: () => html`<wp-vision src="wp:fake"></wp-vision>`,
+  beforeEach: () => {
+    const restore = ready();
+    const scene = picture();
+    const timer = setInterval(() => scene.getContext('2d')!.fillRect(0, 0, 1, 1), 30); // a stream has frames of what changes
+    const { mediaDevices } = navigator;
+    const real = mediaDevices.getUserMedia;
+    mediaDevices.getUserMedia = () => Promise.resolve(scene.captureStream(10));
+    return () => {
+      clearInterval(timer);
+      mediaDevices.getUserMedia = real;
+      restore();
+    };
+  },
+  play: async (context) => {
+    void context.canvasElement.querySelector('wp-vision')!.startCamera();
+    await settled(context);
+  },
 };
 
 export const NotAnImage: Story = {

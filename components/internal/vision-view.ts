@@ -41,7 +41,8 @@ export function actionsView({ choose, camera, switchCamera, compare }: VisionAct
 export const referenceView = (forget: () => void): TemplateResult => html`
   <div class="reference">
     <canvas class="other" role="img" aria-label="The image that it is compared with"></canvas>
-    <button type="button" class="button quiet" @click=${forget}>Forget it</button>
+    <p class="quiet-text">Compared with this image</p>
+    <button type="button" class="button" @click=${forget}>Forget it</button>
   </div>
 `;
 
@@ -122,6 +123,6 @@ export function missingModel(id: string): WpError {
       : '<wp-vision> needs a model that reads images, and none is embedded in this version.',
     id
       ? 'Check the attribute for.'
-      : 'Give it a src: src="google/vit-base-patch16-224", or "openai/clip-vit-base-patch32" with task="zero-shot"; or put it inside a <wp-model>.',
+      : 'Give it a src: src="google/vit-base-patch16-224", or "google/siglip-base-patch16-224" with task="zero-shot"; or put it inside a <wp-model>.',
   );
 }

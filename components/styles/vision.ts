@@ -34,7 +34,7 @@ export const visionStyles = css`
     position: relative;
     display: grid;
     place-items: center;
-    min-block-size: 13rem;
+    min-block-size: 6rem;
     border-radius: calc(var(--_radius) - 4px);
     background: var(--_sunken);
     overflow: hidden;
@@ -46,6 +46,10 @@ export const visionStyles = css`
     border: 1px solid var(--_line);
     border-radius: inherit;
     pointer-events: none;
+  }
+  .stage.empty {
+    min-block-size: 13rem;
+    cursor: pointer;
   }
   .stage.empty::after {
     border: 1.5px dashed var(--_line-strong);
@@ -99,12 +103,20 @@ export const visionStyles = css`
     flex-wrap: wrap;
     gap: 0.5rem;
   }
+  @container (max-width: 26rem) {
+    .actions .button {
+      flex: 1 1 auto;
+      padding-inline: 0.7rem;
+    }
+  }
   .field {
     display: grid;
     gap: 0.3rem;
   }
   .field > span {
     font-size: 0.875em;
+  }
+  .field > span:first-child {
     font-weight: 550;
   }
   .field input {
@@ -188,6 +200,12 @@ export const visionStyles = css`
     to {
       transform: rotate(1turn);
     }
+  }
+  .reference .quiet-text {
+    flex: 1;
+    min-inline-size: 0;
+    margin: 0;
+    line-height: 1.4;
   }
   .reference {
     display: flex;

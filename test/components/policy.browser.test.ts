@@ -18,6 +18,7 @@ const PAGE = `<!doctype html>
   addEventListener('securitypolicyviolation', (event) => violations.push(event.violatedDirective + ' ' + event.sourceFile));
   const { installFakeLoader, FakeModel } = await import('/test/components/fake-model.ts');
   await import('/components/index.ts');
+  await import('/components/vision.ts');
   const { loads } = installFakeLoader();
   document.body.innerHTML = '<wp-chat id="c" src="wp:fake"></wp-chat><wp-memory-meter for="c"></wp-memory-meter>';
   const chat = document.querySelector('wp-chat');
@@ -28,6 +29,14 @@ const PAGE = `<!doctype html>
   await chat.send('Hi');
   while (!document.querySelector('wp-memory-meter').report) await new Promise((resolve) => setTimeout(resolve, 5));
   while (!chat.shadowRoot.querySelector('figure')) await new Promise((resolve) => setTimeout(resolve, 5));
+  const vision = document.createElement('wp-vision');
+  vision.src = 'wp:fake';
+  vision.image = document.createElement('canvas');
+  document.body.append(vision);
+  while (loads.length === 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  loads[1].succeed(new FakeModel({ classes: [{ label: 'boat', score: 0.7 }] }));
+  while (!vision.scores) await new Promise((resolve) => setTimeout(resolve, 5));
+  await vision.updateComplete;
   window.outcome = chat.messages.at(-1).role + ' ' + chat.shadowRoot.querySelectorAll('.prose strong, figure').length;
 </script>
 </body></html>`;
