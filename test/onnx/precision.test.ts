@@ -8,6 +8,7 @@ import { rewriteMatrices } from '../../runtime/onnx/quantize/rewrite.ts';
 import { createOnnxSession } from '../../runtime/onnx/session.ts';
 import type { Tensor } from '../../runtime/tensors.ts';
 import { loadDirectly } from '../support/load-directly.ts';
+import { nextTask as next } from '../../runtime/generation/event-loop.ts';
 import { Random } from '../support/random.ts';
 import { assertClose, bytesOf, fixture, x, y } from './fixtures.ts';
 
@@ -78,7 +79,7 @@ describe('an f32 file at fewer bits', () => {
     it(`${bits} bits: the runtime computes with the very weights that were meant`, async () => {
       const bytes = bytesOf('products.onnx');
       const header = readOnnxHeader(bytes, 'a.onnx');
-      const { bytes: rewritten } = rewriteMatrices({ header, bytes, external: [] }, bits, 'a.onnx');
+      const { bytes: rewritten } = await rewriteMatrices({ header, bytes, external: [] }, bits, 'a.onnx', next);
       const matrices = dequantize(rewritten, bits);
       const bias = readOnnxHeader(rewritten, 'a.onnx').weights.find(({ name }) => name === 'b2')!;
       const offset = floatsIn(rewritten, bias.raw!);
@@ -99,10 +100,15 @@ describe('an f32 file at fewer bits', () => {
     });
   }
 
-  it('keeps names, ends and all that is no such product', () => {
+  it('keeps names, ends and all that is no such product', async () => {
     const bytes = bytesOf('products.onnx');
     const before = readOnnxHeader(bytes, 'a.onnx');
-    const { bytes: rewritten, matrices } = rewriteMatrices({ header: before, bytes, external: [] }, 4, 'a.onnx');
+    const { bytes: rewritten, matrices } = await rewriteMatrices(
+      { header: before, bytes, external: [] },
+      4,
+      'a.onnx',
+      next,
+    );
     const after = readOnnxHeader(rewritten, 'a.onnx');
     assert.equal(matrices, 3);
     assert.deepEqual([after.inputs, after.outputs, after.producer], [before.inputs, before.outputs, before.producer]);
@@ -126,12 +132,11 @@ describe('blocks', () => {
       const random = (): number => generator.next();
       const [rows, columns] = [70, 5];
       const matrix = Array.from({ length: rows * columns }, (_, i) => (i % columns === 4 ? 0 : random() * 2 - 1));
-      const { codes, scales, zeroPoints } = quantizeBlocks(
-        rows,
-        columns,
-        (row, column) => matrix[row * columns + column]!,
-        bits,
-      );
+      const numbers = Float32Array.from(matrix);
+      const { codes, scales, zeroPoints } = quantizeBlocks({ rows, columns, numbers, isTransposed: false }, bits);
+      const turned = Float32Array.from(numbers, (_, i) => matrix[(i % rows) * columns + Math.floor(i / rows)]!);
+      const again = quantizeBlocks({ rows, columns, numbers: turned, isTransposed: true }, bits);
+      assert.deepEqual(again, { codes, scales, zeroPoints });
       const blocks = 3;
       const most = 2 ** bits - 1;
       const perByte = 8 / bits;

@@ -3,6 +3,7 @@
 
 import { detectCapabilities } from '../../capabilities/detect.ts';
 import { isAbortError, throwIfAborted, WpError } from '../../errors.ts';
+import { nextTask } from '../../generation/event-loop.ts';
 import { readGenerationDefaults } from '../../generation/options.ts';
 import type { ModelFiles } from '../../loading/model-files.ts';
 import type { LoadProgressTracker } from '../../loading/progress.ts';
@@ -54,7 +55,10 @@ export async function loadOnnx({ request, context, files, progress, refusal }: O
   let source: OnnxSource = { file: file.name, inputs: header.inputs, outputs: header.outputs, ...read };
   if (rewriteBits !== undefined) {
     const { rewriteMatrices } = await import('../../onnx/quantize/rewrite.ts');
-    const rewritten = rewriteMatrices(read, rewriteBits, file.name);
+    const rewritten = await rewriteMatrices(read, rewriteBits, file.name, async () => {
+      await nextTask();
+      throwIfAborted(signal);
+    });
     source = { ...source, bytes: rewritten.bytes };
     if (rewritten.matrices > 0) precision = `${rewriteBits}bit`;
     ({ bitsPerWeight } = rewritten);

@@ -19,13 +19,16 @@ const SHRINKS: Readonly<Record<2 | 4 | 8, readonly number[]>> = {
   8: [1],
 };
 
-/** The matrix by its `at(row, column)`; a block that reaches past the last row is filled with zeros. */
-export function quantizeBlocks(
-  rows: number,
-  columns: number,
-  at: (row: number, column: number) => number,
-  bits: 2 | 4 | 8,
-): BlockMatrix {
+export interface FloatMatrix {
+  rows: number;
+  columns: number;
+  /** [rows, columns], or [columns, rows] where it is transposed. */
+  numbers: Float32Array;
+  isTransposed: boolean;
+}
+
+/** A block that reaches past the last row is filled with zeros. */
+export function quantizeBlocks({ rows, columns, numbers, isTransposed }: FloatMatrix, bits: 2 | 4 | 8): BlockMatrix {
   const blocks = Math.ceil(rows / BLOCK_SIZE);
   const blockBytes = (BLOCK_SIZE * bits) / 8;
   const zeroPointBytes = Math.ceil((blocks * bits) / 8);
@@ -33,32 +36,39 @@ export function quantizeBlocks(
   const scales = new Float32Array(columns * blocks);
   const zeroPoints = new Uint8Array(columns * zeroPointBytes);
   const values = new Float64Array(BLOCK_SIZE);
+  const [rowStride, columnStride] = isTransposed ? [1, rows] : [columns, 1];
   const perByte = 8 / bits;
-  for (let column = 0; column < columns; column++) {
-    for (let block = 0; block < blocks; block++) {
-      for (let i = 0; i < BLOCK_SIZE; i++) {
-        const row = block * BLOCK_SIZE + i;
-        values[i] = row < rows ? at(row, column) : 0;
-      }
+  const most = 2 ** bits - 1;
+  for (let block = 0; block < blocks; block++) {
+    const firstRow = block * BLOCK_SIZE;
+    const count = Math.min(BLOCK_SIZE, rows - firstRow);
+    values.fill(0, count);
+    // Neighbouring columns lie in the same lines of the processor's cache.
+    for (let column = 0; column < columns; column++) {
+      const first = firstRow * rowStride + column * columnStride;
+      for (let i = 0; i < count; i++) values[i] = numbers[first + i * rowStride]!;
       const { scale, zeroPoint } = fitBlock(values, bits);
       const index = column * blocks + block;
       scales[index] = scale;
       zeroPoints[column * zeroPointBytes + Math.floor(block / perByte)]! |= zeroPoint << ((block % perByte) * bits);
+      const inverse = scale === 0 ? 0 : 1 / scale;
       for (let i = 0; i < BLOCK_SIZE; i++) {
-        codes[index * blockBytes + Math.floor(i / perByte)]! |=
-          codeOf(values[i]!, scale, zeroPoint, bits) << ((i % perByte) * bits);
+        const code = Math.min(Math.max(Math.floor(values[i]! * inverse + zeroPoint + 0.5), 0), most);
+        codes[index * blockBytes + Math.floor(i / perByte)]! |= code << ((i % perByte) * bits);
       }
     }
   }
   return { codes, scales, zeroPoints };
 }
 
-function codeOf(value: number, scale: number, zeroPoint: number, bits: number): number {
-  if (scale === 0) return zeroPoint;
-  return Math.min(Math.max(Math.round(value / scale) + zeroPoint, 0), 2 ** bits - 1);
+interface Fit {
+  scale: number;
+  zeroPoint: number;
+  /** What it takes from the squared error of all zeros. */
+  explained: number;
 }
 
-function fitBlock(values: Float64Array, bits: 2 | 4 | 8): { scale: number; zeroPoint: number } {
+function fitBlock(values: Float64Array, bits: 2 | 4 | 8): Fit {
   const most = 2 ** bits - 1;
   let low = 0;
   let high = 0;
@@ -66,26 +76,31 @@ function fitBlock(values: Float64Array, bits: 2 | 4 | 8): { scale: number; zeroP
     if (value < low) low = value;
     else if (value > high) high = value;
   }
-  let best = { scale: 0, zeroPoint: 2 ** (bits - 1) };
+  const best = { scale: 0, zeroPoint: 2 ** (bits - 1), explained: 0 };
   if (low === high) return best;
-  let least = Infinity;
   for (const shrink of SHRINKS[bits]) {
-    const width = ((high - low) * shrink) / most;
-    const zeroPoint = Math.min(Math.max(Math.round((-low * shrink) / width), 0), most);
-    // With the codes chosen, the scale that fits them best (least squares).
-    let product = 0;
-    let square = 0;
-    for (const value of values) {
-      const step = codeOf(value, width, zeroPoint, bits) - zeroPoint;
-      product += value * step;
-      square += step * step;
-    }
-    const scale = Math.fround(square > 0 && product > 0 ? product / square : width);
-    let error = 0;
-    for (const value of values) error += (value - (codeOf(value, scale, zeroPoint, bits) - zeroPoint) * scale) ** 2;
-    if (error >= least) continue;
-    least = error;
-    best = { scale, zeroPoint };
+    const inverse = most / ((high - low) * shrink);
+    improve(best, values, inverse, Math.min(Math.max(Math.round(-low * shrink * inverse), 0), most), most);
   }
+  // Codes again by the scale that was found, and the scale by these: each step takes more from the error.
+  for (let i = 0; i < 2; i++) improve(best, values, 1 / best.scale, best.zeroPoint, most);
   return best;
+}
+
+/** The codes that a scale gives, and the scale that fits these best (least squares): taken if it is better. */
+function improve(best: Fit, values: Float64Array, inverse: number, zeroPoint: number, most: number): void {
+  let product = 0;
+  let square = 0;
+  for (let i = 0; i < BLOCK_SIZE; i++) {
+    const value = values[i]!;
+    const code = Math.floor(value * inverse + zeroPoint + 0.5);
+    const step = (code < 0 ? 0 : code > most ? most : code) - zeroPoint;
+    product += value * step;
+    square += step * step;
+  }
+  const explained = product > 0 ? (product * product) / square : 0;
+  if (explained <= best.explained) return;
+  best.explained = explained;
+  best.scale = Math.fround(product / square);
+  best.zeroPoint = zeroPoint;
 }

@@ -36,7 +36,13 @@ interface Product {
   bias: string | undefined;
 }
 
-export function rewriteMatrices({ header, bytes, external }: RewriteSource, bits: 2 | 4 | 8, file: string): Rewritten {
+/** `afterEach` is awaited after each matrix: where an abort arrives. Rejects with what it rejects with, and `corrupt-file`. */
+export async function rewriteMatrices(
+  { header, bytes, external }: RewriteSource,
+  bits: 2 | 4 | 8,
+  file: string,
+  afterEach: () => Promise<void>,
+): Promise<Rewritten> {
   const top = [...fieldsOf(bytes, 0, bytes.length, file)];
   const graph = top.find(({ number }) => number === 7)!;
   const fields = [...fieldsOf(bytes, graph.start, graph.end, file)];
@@ -61,10 +67,7 @@ export function rewriteMatrices({ header, bytes, external }: RewriteSource, bits
     const [rows, columns] = sizesOf(product);
     const numbers = readFloats(product.weight, bytes, external, file);
     const { isTransposed } = product;
-    const at = isTransposed
-      ? (row: number, column: number) => numbers[column * rows + row]!
-      : (row: number, column: number) => numbers[row * columns + column]!;
-    const { codes, scales, zeroPoints } = quantizeBlocks(rows, columns, at, bits);
+    const { codes, scales, zeroPoints } = quantizeBlocks({ rows, columns, numbers, isTransposed }, bits);
     const blocks = Math.ceil(rows / BLOCK_SIZE);
     const key = weightKey(product);
     parts.push(
@@ -74,6 +77,7 @@ export function rewriteMatrices({ header, bytes, external }: RewriteSource, bits
     );
     kept -= rows * columns;
     codedBits += 8 * (codes.length + scales.byteLength + zeroPoints.length);
+    await afterEach();
   }
   const bitsPerWeight = header.parameters === 0 ? 32 : (codedBits + 32 * kept) / header.parameters;
   if (replaced.size === 0) {
