@@ -64,6 +64,23 @@ describe('ONNX files', () => {
     await counter.dispose();
   });
 
+  it('files that a person dropped: classes of a picture', async () => {
+    const read = async (path: string, name: string): Promise<File> =>
+      new File([await (await fetch(new URL(path, folder))).blob()], name);
+    const model = await loadModel(
+      await Promise.all([
+        read('vit.onnx', 'model.onnx'),
+        read('../vision/vit/config.json', 'config.json'),
+        read('../vision/vit/preprocessor_config.json', 'preprocessor_config.json'),
+      ]),
+      { backend: 'wasm' },
+    );
+    const [classes] = await model.classify({ data: new Uint8Array(16 * 16 * 3).fill(90), width: 16, height: 16 });
+    expect(classes!.map(({ label }) => label)).to.have.members(['harbour', 'loaf of bread', 'violin']);
+    expect(classes!.reduce((sum, { score }) => sum + score, 0)).to.be.closeTo(1, 1e-5);
+    await model.dispose();
+  });
+
   it('wrong inputs and files reach the page as WpErrors', async () => {
     const fails = async (work: Promise<unknown>, code: string): Promise<void> => {
       const error: unknown = await work.catch((thrown: unknown) => thrown);

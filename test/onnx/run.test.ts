@@ -135,6 +135,9 @@ describe('results that stay on the device', () => {
     await model.releaseTensor(state);
     assert.equal((await model.memory()).actual.activations, 0);
     await assert.rejects(model.readTensor(state), failsWith('invalid-argument', /released/));
+    // Each fits what the file declares; together they do not fit.
+    const wider: Tensor = { type: 'float32', dims: [2, 4], data: new Float32Array(8) };
+    await assert.rejects(model.run({ state: step, step: wider, count }), failsWith('invalid-argument', /each other/));
     await model.dispose();
   });
 });
