@@ -16,7 +16,7 @@ import type { LoadRequest } from '../protocol/messages.ts';
 import { plainEmbeddings, type EmbeddingConfig } from '../tasks/embedding-config.ts';
 import { EncoderSession } from '../tasks/encoder-session.ts';
 import { entails } from '../tasks/zero-shot-text.ts';
-import type { EncoderInfo, ModelInfo } from '../types.ts';
+import type { Capabilities, EncoderInfo, ModelInfo } from '../types.ts';
 import { openCheckpoint, type Checkpoint } from '../weights/checkpoint.ts';
 import { createWeightSource, type WeightSource } from '../weights/weight-source.ts';
 import { longestText, precisionName, readLabels } from './encoder-options.ts';
@@ -57,11 +57,14 @@ async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: Te
   const { request, context, description, gguf, files, progress } = load;
   const { signal } = context;
   const detecting = encoderCapabilities(load.webnnRefusal);
-  // Together: each asks the server whether what is stored still stands.
-  const [sentences, checkpoint, library] = await Promise.all([
+  void detecting.then((capabilities) => fetchCode(request, capabilities));
+  // Together: each asks the server whether what is stored still stands, and the tokenizer is made while it answers.
+  const [sentences, checkpoint, tokenizer] = await Promise.all([
     readSentences(load, encoder),
     gguf?.checkpoint ?? openCheckpoint(files, signal),
-    libraryFor(description.tokenizer),
+    libraryFor(description.tokenizer).then((library) =>
+      createTokenizer(description.tokenizer, description.tokenizerConfig, library),
+    ),
   ]);
   const graph = encoder.graph({
     outputs: encoder.config.head ? ['embedding', 'logits'] : ['embedding'],
@@ -86,7 +89,6 @@ async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: Te
   const maxTokens = request.contextLength ?? modelTokens;
   const padded = encoder.config.paddedLength ?? 0;
   const steps = planSteps(graph, plan, Math.max(maxTokens, padded), capabilities, request.memoryLimitBytes);
-  const tokenizer = createTokenizer(description.tokenizer, description.tokenizerConfig, library);
   const template = readSequenceTemplate(description.tokenizer);
   throwIfAborted(signal);
 
@@ -162,6 +164,14 @@ async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: Te
     template,
     lowerCase: sentences.lowerCase,
   });
+}
+
+/** The code that the plan will most likely want, while files come. What fails here fails again, and is told, where it is needed. */
+function fetchCode({ backend }: LoadRequest, { webgpu }: Capabilities): void {
+  if (backend !== 'wasm' && (backend !== 'auto' || (webgpu.available && !webgpu.isFallback))) return;
+  for (const code of [import('../backends/wasm/index.ts'), import('../backends/wasm/encoder/program.ts')]) {
+    code.catch(() => undefined);
+  }
 }
 
 /**

@@ -28,6 +28,8 @@ export async function readModelFiles(files: ModelFiles, signal: AbortSignal): Pr
   // The configuration first: what is not a model must fail as that, and not as a missing tokenizer.
   const config = await (await openRequired(files, 'config.json', signal)).readJson(signal);
   const writes = isDecoder(modelTypeOf(config));
+  // Fetched while the other files come. A failure is told where the code is needed.
+  if (!writes) import('./encoder-model.ts').catch(() => undefined);
   // Each file that is not there is an error in the page's console, so none is asked for that this kind of model has not: one that
   // sees images alone says their size where one of two towers names its towers.
   const reads = writes || !('image_size' in (config as object));

@@ -131,7 +131,7 @@ describe('embed', () => {
       [model.embed(['a'], { promptName: 'toString' }), /query, document/],
       [model.embed(['a'], { promptName: 'query', prompt: 'x' }), /Both/],
     ];
-    for (const [call, message] of bad) await assert.rejects(call, failsWith('invalid-argument', message));
+    await Promise.all(bad.map(([call, message]) => assert.rejects(call, failsWith('invalid-argument', message))));
     await assert.rejects(model.classify(['a']), failsWith('unsupported-operation', /can embed/));
     await assert.rejects(model.rerank('a', ['b']), failsWith('unsupported-operation', /can embed/));
     await assert.rejects(

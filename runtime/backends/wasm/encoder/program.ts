@@ -23,13 +23,16 @@ export async function compileEncoder(
   options: EncoderCompileOptions,
   { build, threads, threadGroup, onDispose }: EncoderPlatform,
 ): Promise<EncoderProgram> {
-  const compiled = new EncoderCompiler(graph, options, build, threads).compile();
   const isShared = threads > 1;
-  const memory = compiled.arena.allocate(isShared);
-  const modules = await Promise.all([
+  // Fetched and compiled by other threads while this one lays out the graph.
+  const compiling = Promise.all([
     compileKernels(build, isShared),
     compileModule(decodeModule(build === 'relaxed' ? relaxed : plain), isShared),
   ]);
+  compiling.catch(() => undefined); // heard below, unless the graph is refused before
+  const compiled = new EncoderCompiler(graph, options, build, threads).compile();
+  const memory = compiled.arena.allocate(isShared);
+  const modules = await compiling;
   const kernels = await instantiateKernels(modules, memory);
   const view = new DataView(memory.buffer);
   for (const { address, fields } of compiled.records) writeRecord(view, address, fields);
