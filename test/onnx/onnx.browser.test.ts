@@ -3,6 +3,7 @@
 import { expect } from '@esm-bundle/chai';
 import { loadModel, WpError, type DeviceTensor, type Model, type Tensor } from '../../runtime/index.ts';
 import { detectCapabilities } from '../../runtime/client.ts';
+import { loadDirectly } from '../support/load-directly.ts';
 import { skip } from '../support/skip.ts';
 
 const folder = new URL('../fixtures/onnx/', import.meta.url).href;
@@ -115,5 +116,38 @@ describe('ONNX files', () => {
     const counter = await loadModel(`${folder}counter.onnx`, { backend: 'webgpu' });
     await expectKept(counter);
     await counter.dispose();
+  });
+
+  it('WebGPU: runs leave no buffers behind, a disposed model none at all', async function () {
+    this.timeout(120_000);
+    const { webgpu } = await detectCapabilities();
+    if (!webgpu.available) skip(this, webgpu.reason);
+    const sizes = new Map<GPUBuffer, number>();
+    const bytes = (): number => [...sizes.values()].reduce((sum, size) => sum + size, 0);
+    const { createBuffer } = GPUDevice.prototype;
+    const { destroy } = GPUBuffer.prototype;
+    GPUDevice.prototype.createBuffer = function (descriptor) {
+      const buffer = createBuffer.call(this, descriptor);
+      sizes.set(buffer, descriptor.size);
+      return buffer;
+    };
+    GPUBuffer.prototype.destroy = function () {
+      sizes.delete(this);
+      return destroy.call(this);
+    };
+    try {
+      const model = await loadDirectly(`${folder}products.onnx`, { backend: 'webgpu' });
+      const x: Tensor = { type: 'float32', dims: [64, 72], data: new Float32Array(64 * 72).fill(0.1) };
+      for (let i = 0; i < 20; i++) await model.run({ x });
+      const before = bytes();
+      expect(before).to.be.above(0);
+      for (let i = 0; i < 200; i++) await model.run({ x });
+      expect(bytes()).to.equal(before);
+      await model.dispose();
+      expect(bytes()).to.equal(0);
+    } finally {
+      GPUDevice.prototype.createBuffer = createBuffer;
+      GPUBuffer.prototype.destroy = destroy;
+    }
   });
 });
