@@ -166,12 +166,15 @@ async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: Te
   });
 }
 
-/** The code that the plan will most likely want, while files come. What fails here fails again, and is told, where it is needed. */
+/**
+ * The code of the first call, and that which the plan will most likely want, while files come. What fails here fails again, and is
+ * told, where it is needed.
+ */
 function fetchCode({ backend }: LoadRequest, { webgpu }: Capabilities): void {
-  if (backend !== 'wasm' && (backend !== 'auto' || (webgpu.available && !webgpu.isFallback))) return;
-  for (const code of [import('../backends/wasm/index.ts'), import('../backends/wasm/encoder/program.ts')]) {
-    code.catch(() => undefined);
-  }
+  const code: Promise<unknown>[] = [import('./encoder-answer.ts')];
+  const isOnCpu = backend === 'wasm' || (backend === 'auto' && (!webgpu.available || webgpu.isFallback));
+  if (isOnCpu) code.push(import('../backends/wasm/index.ts'), import('../backends/wasm/encoder/program.ts'));
+  for (const chunk of code) chunk.catch(() => undefined);
 }
 
 /**
