@@ -1,7 +1,8 @@
 // Bits under a budget: each unit (a weight, or several that must share a format) gets one of its candidate formats, so that
-// the sum of what they cost in quality is least and the bytes fit. A multiple-choice knapsack, solved along the lower convex
-// hulls of (bytes, cost): from the smallest formats up, always the step that gains most a byte; then what still fits. The
-// steps' costs are taken as additive, which small losses nearly are.
+// the sum of what they cost in quality is least and the bytes fit. The units' costs are taken as additive, which small losses
+// nearly are. A multiple-choice knapsack, solved unit after unit by dynamic programming over the bytes (Kellerer, Pferschy,
+// Pisinger, Knapsack Problems, 2004, section 11.5): taking what gains most a byte until nothing fits leaves the largest matrix
+// out, often the embedding, whose step is more than what is left when its turn comes.
 
 import { WpError } from '../errors.ts';
 import type { QuantFormat, WeightFormat } from './formats.ts';
@@ -18,6 +19,12 @@ export interface Unit<Format extends WeightFormat = QuantFormat> {
   candidates: readonly Candidate<Format>[];
 }
 
+/**
+ * Parts of the bytes between the smallest formats and the budget: of assignments that come to the same part, one is kept. Each
+ * knows its bytes, so none exceeds the budget; it is the best there is where the bytes' greatest common divisor is a part or more.
+ */
+const PARTS = 4096;
+
 export interface Assignment<Format extends WeightFormat = QuantFormat> {
   formats: Map<string, Format>;
   bytes: number;
@@ -29,54 +36,65 @@ export function assignBits<Format extends WeightFormat>(
   units: readonly Unit<Format>[],
   budgetBytes: number,
 ): Assignment<Format> {
-  const states = units.map((unit) => ({ unit, hull: lowerHull(unit.candidates), at: 0 }));
-  let bytes = states.reduce((sum, { hull }) => sum + hull[0]!.bytes, 0);
-  if (bytes > budgetBytes) {
+  const choices = units.map(({ candidates }) => worthTheirBytes(candidates));
+  const least = choices.reduce((sum, all) => sum + all[0]!.bytes, 0);
+  if (least > budgetBytes) {
     throw new WpError(
       'invalid-argument',
-      `The smallest formats take ${bytes} bytes; the budget is ${Math.floor(budgetBytes)}.`,
+      `The smallest formats take ${least} bytes; the budget is ${Math.floor(budgetBytes)}.`,
       'Allow more bytes, or formats of fewer bits.',
-      { actual: budgetBytes, allowed: `at least ${bytes}` },
+      { actual: budgetBytes, allowed: `at least ${least}` },
     );
   }
-  for (;;) {
-    let best: (typeof states)[number] | undefined;
-    let bestGain = 0;
-    for (const state of states) {
-      const [now, next] = [state.hull[state.at]!, state.hull[state.at + 1]];
-      if (!next || bytes + next.bytes - now.bytes > budgetBytes) continue;
-      const gain = (now.cost - next.cost) / (next.bytes - now.bytes);
-      if (gain > bestGain) {
-        bestGain = gain;
-        best = state;
+  const most = choices.reduce((sum, all) => sum + all.at(-1)!.bytes, 0);
+  const room = Math.min(budgetBytes, most) - least;
+  const partsPerByte = room === 0 ? 0 : (PARTS - 1) / room;
+
+  // By part: the least cost of the units until now, and the bytes above the smallest formats that it takes.
+  let costs = new Float64Array(PARTS).fill(Infinity);
+  let extras = new Float64Array(PARTS);
+  costs[0] = 0;
+  const steps: { choice: Uint8Array; from: Uint16Array }[] = [];
+  for (const all of choices) {
+    const nextCosts = new Float64Array(PARTS).fill(Infinity);
+    const nextExtras = new Float64Array(PARTS);
+    const step = { choice: new Uint8Array(PARTS), from: new Uint16Array(PARTS) };
+    for (const [c, candidate] of all.entries()) {
+      const more = candidate.bytes - all[0]!.bytes;
+      for (let part = 0; part < PARTS; part++) {
+        if (costs[part] === Infinity) continue;
+        const cost = costs[part]! + candidate.cost;
+        const extra = extras[part]! + more;
+        if (extra > room) continue;
+        const to = Math.floor(extra * partsPerByte);
+        if (cost > nextCosts[to]! || (cost === nextCosts[to]! && extra >= nextExtras[to]!)) continue;
+        nextCosts[to] = cost;
+        nextExtras[to] = extra;
+        step.choice[to] = c;
+        step.from[to] = part;
       }
     }
-    if (!best) break;
-    bytes += best.hull[best.at + 1]!.bytes - best.hull[best.at]!.bytes;
-    best.at += 1;
+    [costs, extras] = [nextCosts, nextExtras];
+    steps.push(step);
   }
-  return {
-    formats: new Map(states.map(({ unit, hull, at }) => [unit.name, hull[at]!.format])),
-    bytes,
-    cost: states.reduce((sum, { hull, at }) => sum + hull[at]!.cost, 0),
-  };
+
+  let part = costs.reduce((best, cost, i) => (cost < costs[best]! ? i : best), 0);
+  const [bytes, cost] = [least + extras[part]!, costs[part]!];
+  const formats = new Map<string, Format>();
+  for (let u = units.length - 1; u >= 0; u--) {
+    const { choice, from } = steps[u]!;
+    formats.set(units[u]!.name, choices[u]![choice[part]!]!.format);
+    part = from[part]!;
+  }
+  return { formats, bytes, cost };
 }
 
-/** The candidates that are worth their bytes: each costs less than those before, and gains a byte less than the step before. */
-function lowerHull<Format extends WeightFormat>(candidates: readonly Candidate<Format>[]): Candidate<Format>[] {
+/** From the smallest up, each of which costs less than those before. */
+function worthTheirBytes<Format extends WeightFormat>(candidates: readonly Candidate<Format>[]): Candidate<Format>[] {
   if (candidates.length === 0) throw new WpError('invalid-argument', 'A unit has no candidate formats.');
-  const sorted = [...candidates].sort((a, b) => a.bytes - b.bytes || a.cost - b.cost);
-  const hull: Candidate<Format>[] = [];
-  for (const next of sorted) {
-    if (hull.length > 0 && next.cost >= hull.at(-1)!.cost) continue;
-    if (hull.length > 0 && next.bytes === hull.at(-1)!.bytes) continue;
-    while (hull.length > 1 && slope(hull.at(-2)!, hull.at(-1)!) >= slope(hull.at(-2)!, next)) hull.pop();
-    hull.push(next);
+  const worth: Candidate<Format>[] = [];
+  for (const next of [...candidates].sort((a, b) => a.bytes - b.bytes || a.cost - b.cost)) {
+    if (worth.length === 0 || next.cost < worth.at(-1)!.cost) worth.push(next);
   }
-  return hull;
-}
-
-/** Cost a byte: negative, and nearer to zero from step to step along a hull. */
-function slope(a: Candidate<WeightFormat>, b: Candidate<WeightFormat>): number {
-  return (b.cost - a.cost) / (b.bytes - a.bytes);
+  return worth;
 }
