@@ -58,14 +58,17 @@ async function loadTextEncoder(load: EncoderLoad, modelType: string, encoder: Te
   const { signal } = context;
   const detecting = encoderCapabilities(load.webnnRefusal);
   void detecting.then((capabilities) => fetchCode(request, capabilities));
-  // Together: each asks the server whether what is stored still stands, and the tokenizer is made while it answers.
-  const [sentences, checkpoint, tokenizer] = await Promise.all([
+  // Together: each asks the server whether what is stored still stands, and the tokenizer is made while it answers. A folder
+  // without weights says that first.
+  const tokenizing = libraryFor(description.tokenizer).then((library) =>
+    createTokenizer(description.tokenizer, description.tokenizerConfig, library),
+  );
+  tokenizing.catch(() => undefined);
+  const [sentences, checkpoint] = await Promise.all([
     readSentences(load, encoder),
     gguf?.checkpoint ?? openCheckpoint(files, signal),
-    libraryFor(description.tokenizer).then((library) =>
-      createTokenizer(description.tokenizer, description.tokenizerConfig, library),
-    ),
   ]);
+  const tokenizer = await tokenizing;
   const graph = encoder.graph({
     outputs: encoder.config.head ? ['embedding', 'logits'] : ['embedding'],
     pooling: sentences.pooling,
