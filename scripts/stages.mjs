@@ -42,16 +42,24 @@ function nodeTests(name, title, files, { concurrency = 2 } = {}) {
   };
 }
 
-function browserTests(name, title) {
+function browserTests(name, title, { browser = name, files = browserFiles } = {}) {
   return {
     name,
     title,
     kind: 'report',
-    files: browserFiles,
+    files,
     args: () => ['node_modules/@web/test-runner/dist/bin.js'],
-    env: ({ report, grep }) => ({ BROWSER: name, WP_REPORT: report, ...(grep ? { WP_GREP: grep } : {}) }),
+    env: ({ report, grep }) => ({
+      BROWSER: browser,
+      WP_FILES: files.join(','),
+      WP_REPORT: report,
+      ...(grep ? { WP_GREP: grep } : {}),
+    }),
   };
 }
+
+/** Most of a browser's time is SwiftShader's compiler: a stage of their own, so that a second processor is not idle at the end. */
+const isOfKernels = (file) => file.startsWith('test/webgpu/');
 
 /** `unless` gives the reason for which a stage cannot run here; its files are then counted as skipped. */
 export const stages = [
@@ -71,21 +79,15 @@ export const stages = [
     '--loglevel=warn',
     '--output-dir=build/storybook',
   ]),
+  browserTests('chromium-webgpu', 'Chromium, WebGPU', { browser: 'chromium', files: browserFiles.filter(isOfKernels) }),
   nodeTests('node', 'Node', nodeFiles),
-  browserTests('chromium', 'Chromium'),
+  browserTests('chromium', 'Chromium', { files: browserFiles.filter((file) => !isOfKernels(file)) }),
   {
     ...browserTests('firefox', 'Firefox'),
     unless: () => (findFirefox() ? undefined : 'no Firefox is installed here (FIREFOX_PATH may name one)'),
   },
   {
-    ...browserTests('webnn', 'WebNN, where it computes'),
-    files: webNnFiles,
-    env: ({ report, grep }) => ({
-      BROWSER: 'webnn',
-      WP_FILES: webNnFiles.join(','),
-      WP_REPORT: report,
-      ...(grep ? { WP_GREP: grep } : {}),
-    }),
+    ...browserTests('webnn', 'WebNN, where it computes', { files: webNnFiles }),
     unless: () =>
       findPackagedChromium() ? undefined : 'only the Chromium inside @sparticuz/chromium (Linux, x64) computes WebNN',
   },
